@@ -1,0 +1,1 @@
+"""From a bare board to a commissioned room."""

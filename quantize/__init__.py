@@ -1,0 +1,1 @@
+"""Trained network -> int8 model bundle."""

@@ -1,0 +1,1 @@
+"""Desktop GPU side: data, synthesis, networks, training, evaluation."""
