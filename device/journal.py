@@ -1,0 +1,173 @@
+"""The record of everything the unit said, and the events a reviewer opens.
+
+A journal entry and the event row it changes are one transaction.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from device import store
+from device.records import Alert, Incident, Receipt
+
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+EVENT_KINDS = ("fall", "floor", "long_lie", "inactivity")
+"""Incidents that happen to a person and so become events; faults of the unit stay in the journal."""
+
+STATE_AFTER = {"claim": "claimed", "arrive": "arrived", "close": "closed", "reject": "rejected"}
+ENDED_STATES = ("closed", "rejected", "recovered", "dismissed")
+
+
+def boot_id() -> str:
+    """The kernel's id of this boot; monotonic times of two boots cannot be compared."""
+    return BOOT_ID.read_text().strip() if BOOT_ID.exists() else "unknown"
+
+
+class Journal:
+    """Writes and reads one unit's journal; one per thread."""
+
+    def __init__(self, folder: Path, *, room: str = "", readonly: bool = False) -> None:
+        self.folder = folder
+        self.room = room
+        self.connection = store.connect(folder, readonly=readonly)
+        self._boot = boot_id()
+
+    def close(self) -> None:
+        self.connection.close()
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """One transaction: all of it on disk, or nothing. Raises StoreError in one sentence."""
+        try:
+            self.connection.execute("BEGIN IMMEDIATE")
+            yield self.connection
+            self.connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            if self.connection.in_transaction:
+                self.connection.execute("ROLLBACK")
+            raise store.StoreError(
+                f"{self.folder / store.FILE}: not written ({error}); free some disk, what was recorded before is kept"
+            ) from None
+        except BaseException:
+            if self.connection.in_transaction:
+                self.connection.execute("ROLLBACK")
+            raise
+
+    def say(self, what: str, wall: float, t: float, body: dict[str, Any], incident_id: str | None = None) -> None:
+        """Append one entry outside any incident or alert: start, stop, settings, a note about the unit."""
+        with self.writing():
+            self.append(what, wall, t, body, incident_id)
+
+    def append(self, what: str, wall: float, t: float, body: dict[str, Any], incident_id: str | None = None) -> None:
+        """Append one entry inside a transaction that the caller has open."""
+        self.connection.execute(
+            "INSERT INTO journal (wall, t, boot_id, what, incident_id, body) VALUES (?, ?, ?, ?, ?, ?)",
+            (wall, t, self._boot, what, incident_id, json.dumps(body)),
+        )
+
+    def put_incident(self, incident: Incident, model_id: str) -> None:
+        """Enter one transition of an incident, inside the caller's transaction."""
+        body = asdict(incident)
+        self.append("incident", incident.wall, incident.t, body, incident.id)
+        if incident.kind not in EVENT_KINDS:
+            return
+        self.connection.execute(
+            "INSERT INTO event (incident_id, kind, stage, room, wall_start, peak, incident, model_id)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (incident_id) DO UPDATE SET stage = excluded.stage,"
+            " peak = max(peak, excluded.peak), incident = excluded.incident",
+            (
+                incident.id,
+                incident.kind,
+                incident.stage,
+                self.room,
+                incident.wall_start,
+                incident.peak,
+                json.dumps(body),
+                model_id,
+            ),
+        )
+        self.connection.execute(
+            "UPDATE event SET wall_confirmed = coalesce(wall_confirmed, ?) WHERE incident_id = ?",
+            (incident.wall_confirmed, incident.id),
+        )
+        if incident.ended:
+            self.connection.execute(
+                "UPDATE event SET wall_end = ?, state = CASE WHEN state IN ('closed', 'rejected') THEN state ELSE ? END"
+                " WHERE incident_id = ?",
+                (incident.wall, incident.stage, incident.id),
+            )
+
+    def put_alert(self, alert: Alert, t: float) -> None:
+        """Enter an alert, inside the caller's transaction."""
+        self.append("alert", alert.wall, t, asdict(alert), alert.incident_id)
+
+    def put_receipt(self, receipt: Receipt, wall: float, t: float) -> None:
+        """Enter a receipt and move the event it acts on, inside the caller's transaction."""
+        self.append("receipt", wall, t, asdict(receipt), receipt.alert_id)
+        if state := STATE_AFTER.get(receipt.action):
+            self.connection.execute(
+                "UPDATE event SET state = ?, by = ?, cause = ? WHERE incident_id = ?",
+                (state, receipt.by, receipt.cause, receipt.alert_id),
+            )
+            if state in ENDED_STATES:
+                self.connection.execute(
+                    "UPDATE event SET wall_end = coalesce(wall_end, ?) WHERE incident_id = ?", (wall, receipt.alert_id)
+                )
+
+    def put_clip(self, incident_id: str, clip: str, digest: str) -> None:
+        """Note where the clip of an event lies (folder name below events/) and its sha256."""
+        with self.writing():
+            self.connection.execute(
+                "UPDATE event SET clip = ?, clip_sha256 = ? WHERE incident_id = ?", (clip, digest, incident_id)
+            )
+
+    def put_label(self, incident_id: str, label: str, by: str, wall: float, t: float) -> None:
+        """A reviewer's word on an event: true, false or unsure."""
+        with self.writing():
+            self.connection.execute("UPDATE event SET label = ? WHERE incident_id = ?", (label, incident_id))
+            self.append("label", wall, t, {"label": label, "by": by}, incident_id)
+
+    def events(self, limit: int = 200, before: float | None = None) -> list[sqlite3.Row]:
+        """Events newest first; `before` (Unix seconds) pages on."""
+        return self.connection.execute(
+            "SELECT * FROM event WHERE wall_start < ? ORDER BY wall_start DESC LIMIT ?",
+            (before if before is not None else 1e18, limit),
+        ).fetchall()
+
+    def event(self, incident_id: str) -> sqlite3.Row | None:
+        """One event by its incident id."""
+        row: sqlite3.Row | None = self.connection.execute(
+            "SELECT * FROM event WHERE incident_id = ?", (incident_id,)
+        ).fetchone()
+        return row
+
+    def entries(self, after_seq: int = 0, incident_id: str | None = None, limit: int = 1000) -> list[sqlite3.Row]:
+        """Journal entries in order, after a sequence number, of one incident or of all."""
+        return self.connection.execute(
+            "SELECT * FROM journal WHERE seq > ? AND (? IS NULL OR incident_id = ?) ORDER BY seq LIMIT ?",
+            (after_seq, incident_id, incident_id, limit),
+        ).fetchall()
+
+    def last_seq(self) -> int:
+        """Sequence number of the newest entry; 0 for an empty journal."""
+        return int(self.connection.execute("SELECT coalesce(max(seq), 0) FROM journal").fetchone()[0])
+
+    def open_incidents(self) -> list[Incident]:
+        """Incidents with a life that had not ended when the unit last wrote: what a restart goes on with."""
+        rows = self.connection.execute(
+            "SELECT incident FROM event WHERE wall_end IS NULL AND state NOT IN ('closed', 'rejected')"
+            " ORDER BY wall_start"
+        ).fetchall()
+        return [incident_from(json.loads(row["incident"])) for row in rows]
+
+
+def incident_from(body: dict[str, Any]) -> Incident:
+    """An Incident from the JSON the journal keeps."""
+    return Incident(**{**body, "evidence": tuple(body["evidence"])})

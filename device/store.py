@@ -1,0 +1,96 @@
+"""One SQLite file for journal, outbox, receipts and events; clips lie beside it as folders.
+
+Opened with WAL and synchronous=FULL: what was committed survives kill -9 and a power cut (NORMAL may lose the last
+commit on power loss). Every thread and process opens its own connection.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+FILE = "fallwatch.db"
+EVENTS = "events"
+SCHEMA_VERSION = 1
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS journal (      -- everything said, in the order it was said; never changed
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    wall REAL NOT NULL,                   -- Unix seconds, UTC
+    t REAL NOT NULL,                      -- monotonic seconds
+    boot_id TEXT NOT NULL,                -- t of two boots cannot be compared
+    what TEXT NOT NULL,                   -- incident, alert, receipt, unit
+    incident_id TEXT,
+    body TEXT NOT NULL                    -- JSON of the record
+);
+CREATE INDEX IF NOT EXISTS journal_incident ON journal (incident_id);
+
+CREATE TABLE IF NOT EXISTS outbox (       -- alerts on their way: a row leaves when the broker has it
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    alert_id TEXT NOT NULL,
+    topic TEXT NOT NULL,                  -- below fallwatch/<site>/<unit>/
+    payload TEXT NOT NULL,                -- JSON, as first written; seq and attempt are filled in on sending
+    created REAL NOT NULL,                -- Unix seconds
+    attempts INTEGER NOT NULL DEFAULT 0
+);
+
+CREATE TABLE IF NOT EXISTS event (        -- an incident as a reviewer sees it; one row each, kept current
+    incident_id TEXT PRIMARY KEY,
+    kind TEXT NOT NULL,
+    stage TEXT NOT NULL,
+    state TEXT NOT NULL DEFAULT 'open',   -- open, claimed, arrived, closed, rejected, recovered
+    room TEXT NOT NULL,
+    wall_start REAL NOT NULL,
+    wall_confirmed REAL,
+    wall_end REAL,
+    peak REAL NOT NULL,
+    by TEXT,                              -- who claimed or closed it
+    cause TEXT,
+    label TEXT,                           -- reviewer's word: true, false, unsure
+    incident TEXT NOT NULL,               -- JSON of the newest Incident
+    clip TEXT,                            -- folder below events/, once recorded
+    clip_sha256 TEXT,
+    model_id TEXT
+);
+CREATE INDEX IF NOT EXISTS event_start ON event (wall_start);
+"""
+
+
+class StoreError(Exception):
+    """The store cannot be opened or written; the text says what, where and what to do."""
+
+
+def connect(folder: Path, *, readonly: bool = False) -> sqlite3.Connection:
+    """Open the store of a unit in `folder`, made on first use. Raises StoreError with one sentence."""
+    path = folder / FILE
+    try:
+        if readonly:
+            if not path.is_file():
+                raise StoreError(f"{path}: no journal there yet; start `fallwatch run` once or name the right folder")
+            connection = sqlite3.connect(
+                f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=5.0, isolation_level=None
+            )
+        else:
+            folder.mkdir(parents=True, exist_ok=True)
+            connection = sqlite3.connect(path, timeout=5.0, isolation_level=None)
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=FULL")
+            _make_tables(connection, path)
+    except (sqlite3.Error, OSError) as error:
+        raise StoreError(f"{path}: cannot be opened ({error}); check the disk and who owns the folder") from None
+    connection.row_factory = sqlite3.Row
+    return connection
+
+
+def _make_tables(connection: sqlite3.Connection, path: Path) -> None:
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version > SCHEMA_VERSION:
+        raise StoreError(f"{path}: written by a newer fallwatch (schema {version}); install that version again")
+    if version < SCHEMA_VERSION:
+        connection.executescript(SCHEMA)
+        connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+
+
+def event_folder(folder: Path, incident_id: str) -> Path:
+    """Where the clip of an incident lies."""
+    return folder / EVENTS / incident_id
