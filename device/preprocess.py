@@ -19,8 +19,9 @@ NO_CHANGE = 128
 """Value of a difference channel where nothing changed; int8 0 after the model's own offset of 128."""
 
 MOVED_LEVELS = 12
-"""A pixel moved when its short difference exceeds this many grey levels (5 % of full scale, above sensor noise that
-area averaging to the raster leaves: measured below 4 levels on the dark CAUCAFall infrared clip)."""
+"""A pixel moved when its short difference exceeds this many grey levels. Sensor noise that area averaging leaves on the
+raster stays below it: 99.9 % of the pixels of still moments differ by at most 6 levels on the CAUCAFall infrared clip and
+by 1 on a frigate corridor clip (measured)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +56,9 @@ def to_grey(pixels: NDArray[np.uint8], raster: Raster) -> NDArray[np.uint8]:
     if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[2] != CHANNELS):
         raise ValueError(f"a picture is uint8 (h, w, 3) or (h, w), got {pixels.dtype} {pixels.shape}")
     left, top, w, h = letterbox(pixels.shape[1], pixels.shape[0], raster)
-    # Colour is dropped after shrinking: the same result within one level, a fifth of the work.
-    small = cv2.resize(pixels, (w, h), interpolation=cv2.INTER_AREA)
-    if small.ndim == 3:
-        small = cv2.cvtColor(small, cv2.COLOR_BGR2GRAY)
+    # Colour is dropped before shrinking: 0.6 ms against 1.0 ms at 640x480 (one core), equal within one level.
+    grey_pixels = cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY) if pixels.ndim == 3 else pixels
+    small = cv2.resize(grey_pixels, (w, h), interpolation=cv2.INTER_AREA)
     if (w, h) == (raster.width, raster.height):
         return np.asarray(small, np.uint8)
     grey = np.zeros((raster.height, raster.width), np.uint8)
