@@ -28,6 +28,21 @@ def default_folder() -> Path:
     return (Path(base) if base else Path.home() / ".local" / "state") / "fallwatch"
 
 
+def parse_hours(text: str) -> tuple[int, int]:
+    """'22:00-06:30' -> minutes of the day (1320, 390). Raises ValueError naming the text."""
+    try:
+        ends = []
+        for part in text.split("-"):
+            hour, minute = (int(number) for number in part.split(":"))
+            if not (0 <= hour <= 24 and 0 <= minute < 60 and hour * 60 + minute <= MINUTES_A_DAY):
+                raise ValueError
+            ends.append(hour * 60 + minute)
+        start, end = ends
+    except ValueError:
+        raise ValueError(f'"{text}" is no span of hours; write for example "07:30-21:00"') from None
+    return start, end
+
+
 class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
@@ -197,18 +212,3 @@ class Settings(Section):
     store: Store = Store()
     recorder: Recorder = Recorder()
     console: Console = Console()
-
-
-def parse_hours(text: str) -> tuple[int, int]:
-    """'22:00-06:30' -> minutes of the day (1320, 390). Raises ValueError naming the text."""
-    try:
-        ends = []
-        for part in text.split("-"):
-            hour, minute = (int(number) for number in part.split(":"))
-            if not (0 <= hour <= 24 and 0 <= minute < 60 and hour * 60 + minute <= MINUTES_A_DAY):
-                raise ValueError
-            ends.append(hour * 60 + minute)
-        start, end = ends
-    except ValueError:
-        raise ValueError(f'"{text}" is no span of hours; write for example "07:30-21:00"') from None
-    return start, end
