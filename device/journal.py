@@ -22,7 +22,7 @@ EVENT_KINDS = ("fall", "floor", "long_lie", "inactivity")
 """Incidents that happen to a person and so become events; faults of the unit stay in the journal."""
 
 STATE_AFTER = {"claim": "claimed", "arrive": "arrived", "close": "closed", "reject": "rejected"}
-ENDED_STATES = ("closed", "rejected", "recovered", "dismissed")
+ENDED_STATES = ("closed", "rejected", "recovered", "dismissed", "ended")
 
 
 def boot_id() -> str:

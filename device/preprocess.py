@@ -19,9 +19,9 @@ NO_CHANGE = 128
 """Value of a difference channel where nothing changed; int8 0 after the model's own offset of 128."""
 
 MOVED_LEVELS = 12
-"""A pixel moved when its short difference exceeds this many grey levels. Sensor noise that area averaging leaves on the
-raster stays below it: 99.9 % of the pixels of still moments differ by at most 6 levels on the CAUCAFall infrared clip and
-by 1 on a frigate corridor clip (measured)."""
+"""A pixel moved when its short difference exceeds this many grey levels. Sensor noise that area averaging leaves on
+the raster stays below it: 99.9 % of the pixels of still moments differ by at most 6 levels on the CAUCAFall infrared
+clip and by 1 on a frigate corridor clip (measured)."""
 
 
 @dataclass(frozen=True, slots=True)
