@@ -1,0 +1,206 @@
+"""Clips -> augmented windows -> batches, with a set of allowed labels for every step.
+
+Everything random about a window is drawn once and holds for all its steps, as it would for one camera. The network's
+input is made last, by device.preprocess, so that differences are differences of what the camera would have seen.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from device.labels import EMPTY, FALLING, FLOOR, INDEX, LABELS, LYING, SEATED, UPRIGHT
+from device.preprocess import Raster, letterbox, stack
+from training.augment import Augment, Look, moved
+from training.footage import Footage
+from training.index import Clip
+
+SOFT_ONSET_S = 0.25
+"""Steps this close to the start of a real fall count for nothing: times are good to about 0.15 s (data/README.md)."""
+
+STORED = Raster(128, 96)
+"""Clips are kept a little larger than the network's raster, so that crops and zooms still have detail."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A clip ready to draw windows from.
+
+    grey: uint8 (steps, 96, 128). allowed: bool (steps, labels), the labels that are right at each step.
+    weight: float32 (steps,), 0 where nothing is known. content: left, top, width, height of the picture in the raster.
+    """
+
+    name: str
+    grey: NDArray[np.uint8]
+    allowed: NDArray[np.bool_]
+    weight: NDArray[np.float32]
+    content: tuple[int, int, int, int]
+    real: bool
+    moved: NDArray[np.float32] = field(repr=False)
+
+    @property
+    def onset(self) -> int | None:
+        """First step of a fall, or None."""
+        falling = np.flatnonzero(self.allowed[:, INDEX[FALLING]] & (self.allowed.sum(axis=1) == 1))
+        return int(falling[0]) if falling.size else None
+
+    @property
+    def calm(self) -> bool:
+        """Nobody falls or lies on the floor anywhere in it."""
+        return not self.allowed[:, [INDEX[FALLING], INDEX[FLOOR]]].any()
+
+
+def targets(clip: Clip, t: NDArray[np.float64]) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
+    """Allowed labels and weights of a real clip at times t, from what the index knows: no postures, only the fall."""
+    allowed = np.ones((len(t), len(LABELS)), bool)
+    weight = np.ones(len(t), np.float32)
+    allowed[:, INDEX[FALLING]] = False
+    if not clip.on_floor:
+        allowed[:, INDEX[FLOOR]] = False
+    if clip.fall_start_s is None or clip.fall_end_s is None:
+        return allowed, weight
+    during = (t >= clip.fall_start_s) & (t <= clip.fall_end_s)
+    after = t > clip.fall_end_s
+    allowed[during | after] = False
+    allowed[during, INDEX[FALLING]] = True
+    allowed[after, INDEX[FLOOR]] = True
+    allowed[after, INDEX[LYING]] = clip.ends_on_bed
+    weight[np.abs(t - clip.fall_start_s) < SOFT_ONSET_S] = 0.0
+    return allowed, weight
+
+
+def real_sample(clip: Clip, footage: Footage) -> Sample:
+    """A clip of the index as a sample; raises PermissionError for footage that may only be evaluated on."""
+    if clip.split != "train":
+        raise PermissionError(f"{clip.name} is {clip.split} footage: evaluation only, never a training sample")
+    allowed, weight = targets(clip, footage.t)
+    content = letterbox(*footage.size, STORED)
+    return Sample(clip.name, footage.grey, allowed, weight, content, True, moved(footage.grey))
+
+
+def synthetic_sample(path: Path) -> Sample:
+    """A rendered clip (grey, label per step); raises ValueError naming the file when it is not one."""
+    try:
+        with np.load(path) as stored:
+            grey, label, meta = stored["grey"], stored["label"], json.loads(str(stored["meta"]))
+    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path}: no rendered clip ({error}); delete it and render it again") from None
+    shape = (len(label), STORED.height, STORED.width)
+    if grey.dtype != np.uint8 or grey.shape != shape or not len(label) or label.max() >= len(LABELS):
+        raise ValueError(f"{path}: grey {grey.dtype} {grey.shape} with {len(label)} labels; render it again")
+    allowed = np.eye(len(LABELS), dtype=bool)[label]
+    weight = np.ones(len(label), np.float32)
+    name = str(meta.get("name", path.stem)) if isinstance(meta, dict) else path.stem
+    return Sample(name, grey, allowed, weight, (0, 0, STORED.width, STORED.height), False, moved(grey))
+
+
+@dataclass(frozen=True, slots=True)
+class Mix:
+    """How a batch is made up. real: share of real windows (MODEL.md I.8: 10-20 %). falls: share of windows that show a
+    fall or its end, among real and rendered alike. passer: share of rendered windows with somebody else walking by."""
+
+    batch: int = 16
+    steps: int = 40
+    real: float = 0.15
+    falls: float = 0.45
+    passer: float = 0.12
+    at_onset: float = 0.15
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """inputs: uint8 (batch, steps, h, w, 3). allowed: bool (batch, steps, labels). weight: float32 (batch, steps)."""
+
+    inputs: NDArray[np.uint8]
+    allowed: NDArray[np.bool_]
+    weight: NDArray[np.float32]
+
+
+class Windows:
+    """Draws batches from samples; `samples` may grow between draws."""
+
+    def __init__(self, mix: Mix, augment: Augment, raster: Raster, seed: int) -> None:
+        self.mix = mix
+        self.augment = augment
+        self.raster = raster
+        self.rng = np.random.default_rng(seed)
+        self._kinds: dict[tuple[bool, bool], list[Sample]] = {(r, c): [] for r in (True, False) for c in (True, False)}
+
+    def add(self, samples: Sequence[Sample]) -> None:
+        """More clips to draw from."""
+        for sample in samples:
+            self._kinds[sample.real, sample.calm].append(sample)
+
+    def __len__(self) -> int:
+        return sum(len(kind) for kind in self._kinds.values())
+
+    def batch(self) -> Batch:
+        """One batch of fresh windows. Raises ValueError when there is nothing to draw from."""
+        drawn = [self._window() for _ in range(self.mix.batch)]
+        inputs, allowed, weight = (np.stack(part) for part in zip(*drawn, strict=True))
+        return Batch(inputs, allowed, weight)
+
+    def _pick(self) -> Sample:
+        real, calm = self.rng.random() < self.mix.real, self.rng.random() >= self.mix.falls
+        for kind in ((real, calm), (real, not calm), (not real, calm), (not real, not calm)):
+            if self._kinds[kind]:
+                return self._kinds[kind][self.rng.integers(len(self._kinds[kind]))]
+        raise ValueError("no clips to train on; name a folder of rendered clips or a table of real ones")
+
+    def _window(self) -> tuple[NDArray[np.uint8], NDArray[np.bool_], NDArray[np.float32]]:
+        sample = self._pick()
+        order = self._order(sample)
+        grey, allowed = sample.grey[order], sample.allowed[order]
+        calm = self._kinds[False, True]
+        if not sample.real and calm and self.rng.random() < self.mix.passer:
+            other = calm[self.rng.integers(len(calm))]
+            grey, allowed = walk_by(grey, allowed, other, self.rng)
+        look = Look(sample.content, sample.moved)
+        return stack(self.augment(grey, look, self.raster, self.rng), self.raster), allowed, sample.weight[order]
+
+    def _order(self, sample: Sample) -> NDArray[np.int64]:
+        """Which step of the clip each step of the window shows: somewhere, at some speed, with held pictures."""
+        steps, length, rng = self.mix.steps, len(sample.grey), self.rng
+        speed = self.augment.speed(rng)
+        span = int(np.ceil((steps - 1) * speed)) + 1
+        start = int(rng.integers(max(0, length - span) + 1))
+        if sample.onset is not None and rng.random() < self.mix.at_onset:
+            # The unit starts from nothing: the first thing it ever sees may be somebody losing balance.
+            start = max(0, sample.onset - int(rng.integers(4)))
+        order = start + np.floor(np.arange(steps) * speed).astype(np.int64)
+        if sample.calm:
+            # Too short: back and forth. A fall is no fall backwards; there the last picture stays.
+            order = np.abs((order + length - 1) % max(1, 2 * length - 2) - (length - 1))
+        order = np.minimum(order, length - 1)
+        return self.augment.held(order, rng)
+
+
+def walk_by(
+    grey: NDArray[np.uint8], allowed: NDArray[np.bool_], other: Sample, rng: np.random.Generator
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """Lay the moving part of a calm clip over another: a second person. Where nobody falls, both postures are right.
+
+    MODEL.md I.8 found two or more people to be the worst false alarms, and falls beside somebody the first misses.
+    """
+    steps = len(grey)
+    start = int(rng.integers(max(1, len(other.grey) - steps + 1)))
+    order = np.minimum(np.arange(start, start + steps), len(other.grey) - 1)
+    theirs, theirs_allowed = other.grey[order].astype(np.int16), other.allowed[order]
+    if rng.random() < 0.5:
+        theirs = theirs[:, :, ::-1]
+    moving = theirs - np.median(theirs[::4], axis=0).astype(np.int16)
+    both = np.clip(grey + moving, 0, 255).astype(np.uint8)
+    alone = ~allowed[:, [INDEX[FALLING], INDEX[FLOOR]]].any(axis=1)
+    answer = allowed.copy()
+    answer[alone] |= theirs_allowed[alone]
+    somebody = answer[:, [INDEX[UPRIGHT], INDEX[SEATED]]].any(axis=1)
+    answer[alone & somebody, INDEX[EMPTY]] = allowed[alone & somebody, INDEX[EMPTY]]
+    return both, answer
+
+
