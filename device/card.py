@@ -13,6 +13,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from device.errors import FallwatchError
 from device.labels import LABELS
 from device.preprocess import Raster
 
@@ -23,7 +24,7 @@ SHIPPED = Path(__file__).parent / "models"
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
-class BundleError(Exception):
+class BundleError(FallwatchError):
     """A bundle that must not run; the text says what, where and what to do."""
 
 

@@ -21,6 +21,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from device.errors import FallwatchError
 from device.settings import Settings
 from device.settings_words import docs_page, example, expectation, sections, value_text
 
@@ -41,8 +42,10 @@ SAID_BY_TOML = {
 Place = tuple[str | int, ...]
 
 
-class SettingsError(Exception):
+class SettingsError(FallwatchError):
     """The settings cannot be used; str() is one sentence per problem, one problem per line."""
+
+    exit_code = 2
 
     def __init__(self, *problems: str) -> None:
         super().__init__("\n".join(problems))

@@ -9,6 +9,8 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
+from device.errors import FallwatchError
+
 FILE = "fallwatch.db"
 EVENTS = "events"
 SCHEMA_VERSION = 1
@@ -56,7 +58,7 @@ CREATE INDEX IF NOT EXISTS event_start ON event (wall_start);
 """
 
 
-class StoreError(Exception):
+class StoreError(FallwatchError):
     """The store cannot be opened or written; the text says what, where and what to do."""
 
 

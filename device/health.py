@@ -1,0 +1,136 @@
+"""How the unit is: latched faults as incidents like any other, and the numbers on the health topic."""
+
+from __future__ import annotations
+
+import shutil
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from device import __version__, alerts
+from device.clock import rfc3339
+from device.incidents.policy import NewId, new_ulid
+from device.records import Incident, Scores
+
+THERMAL = Path("/sys/class/thermal/thermal_zone0/temp")
+CLOCK_SYNCED = Path("/run/systemd/timesync/synchronized")
+STATUS = Path("/proc/self/status")
+RATE_WINDOW_S = 10.0
+MB = 1024 * 1024
+
+
+class Faults:
+    """Faults of the unit itself, one per cause: latched when it appears, cleared when it is gone."""
+
+    def __init__(self, new_id: NewId = new_ulid) -> None:
+        self._new_id = new_id
+        self._open: dict[str, Incident] = {}
+
+    def set(self, cause: str, so: bool, t: float, wall: float) -> list[Incident]:
+        """Say whether a cause is there now; returns the transition, if it is one. cause: a word of alerts.CAUSES."""
+        known = self._open.get(cause)
+        if so and known is None:
+            self._open[cause] = Incident(
+                id=self._new_id(wall),
+                kind="unit",
+                stage="latched",
+                t=t,
+                wall=wall,
+                t_start=t,
+                wall_start=wall,
+                score=1.0,
+                peak=1.0,
+                detail={"cause": cause},
+            )
+            return [self._open[cause]]
+        if not so and known is not None:
+            del self._open[cause]
+            return [replace(known, stage="cleared", t=t, wall=wall, ended=True)]
+        return []
+
+    def open(self) -> list[Incident]:
+        """The faults that are latched now, oldest first."""
+        return list(self._open.values())
+
+
+def fault_rows(incidents: list[Incident]) -> list[dict[str, Any]]:
+    """Latched faults as fault/active lists them."""
+    return [
+        {
+            "cause": str(incident.detail["cause"]),
+            "kind": incident.kind,
+            "text": alerts.cause(incident),
+            "since": rfc3339(incident.wall_start),
+        }
+        for incident in incidents
+    ]
+
+
+class Pulse:
+    """Steps a second and milliseconds a step over the last ten seconds."""
+
+    def __init__(self) -> None:
+        self._beats: deque[tuple[float, float]] = deque()
+
+    def beat(self, scores: Scores) -> None:
+        """One step was classified."""
+        self._beats.append((scores.t, scores.inference_ms))
+        while scores.t - self._beats[0][0] > RATE_WINDOW_S:
+            self._beats.popleft()
+
+    def steps_per_s(self, t: float) -> float:
+        """Steps classified per second, up to now; 0 when none came in the window."""
+        recent = sum(1 for at, _ in self._beats if t - at <= RATE_WINDOW_S)
+        span = min(RATE_WINDOW_S, t - self._beats[0][0]) if self._beats else 0.0
+        return recent / span if span > 0 else 0.0
+
+    def step_ms(self) -> float | None:
+        """Median time of one step of the network, milliseconds."""
+        times = sorted(ms for _, ms in self._beats)
+        return times[len(times) // 2] if times else None
+
+
+def readings(folder: Path, pulse: Pulse, t: float, started_t: float) -> dict[str, Any]:
+    """What this machine says of itself; a reading it has not got is None."""
+    step_ms = pulse.step_ms()
+    return {
+        "fps": round(pulse.steps_per_s(t), 2),
+        "step_ms": None if step_ms is None else round(step_ms, 2),
+        "temperature_c": _temperature(),
+        "disk_free_mb": disk_free_mb(folder),
+        "rss_mb": _rss_mb(),
+        "uptime_s": round(t - started_t, 1),
+        "clock": {"synced": CLOCK_SYNCED.exists()},
+        "version": __version__,
+    }
+
+
+def disk_free_mb(folder: Path) -> float | None:
+    """Free space where the journal lies, megabytes."""
+    try:
+        return round(shutil.disk_usage(folder).free / MB, 1)
+    except OSError:
+        return None
+
+
+def status_line(health: Mapping[str, Any]) -> str:
+    """One line for `systemctl status`."""
+    faults = ", ".join(health["faults"]) or "none"
+    return f"{health['state']}, {health['fps']} steps/s, {health['rss_mb']} MB, faults: {faults}"
+
+
+def _temperature() -> float | None:
+    try:
+        return round(int(THERMAL.read_text()) / 1000.0, 1)
+    except (OSError, ValueError):
+        return None
+
+
+def _rss_mb() -> float | None:
+    try:
+        line = next(row for row in STATUS.read_text().splitlines() if row.startswith("VmRSS:"))
+        return round(int(line.split()[1]) / 1024, 1)
+    except (OSError, StopIteration, ValueError):
+        return None
