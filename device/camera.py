@@ -1,0 +1,317 @@
+"""Frames from a V4L2 device, an rtsp:// address or a file in real time, taken in a process of its own.
+
+A camera library can block for ever, in the kernel too: so it lives in a process (device.capture) that is killed when
+no frame has come for the deadline, and started again, for ever, with a growing pause. All of that happens inside
+`read`, in the caller's thread, on the monotonic clock. The newest frame is handed out; older ones are counted as drops.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import select
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import device
+from device.capture import Order
+from device.clock import Clock, SystemClock
+from device.frame_ring import FrameRing, make_memory
+from device.live_source import without_password
+from device.records import Frame
+from device.settings import Camera as CameraSettings
+
+log = logging.getLogger(__name__)
+
+OPEN_S = 15.0
+"""Until the first frame: starting Python and OpenCV takes 3 s on a small board, FFmpeg probes a stream for up to 5 s
+and then waits for a key frame. The deadline of the settings holds from the first frame on."""
+
+PAUSE_FIRST_S = 1.0
+PAUSE_LAST_S = 5.0
+"""Pause before a start: doubled from the first to the last. With the time to open, a camera that comes back is seen
+again within 10 s (DESIGN section 8)."""
+
+PAUSE_PASSWORD_S = 30.0
+"""Pause after a refused password: cameras lock an account that is tried too often."""
+
+REAP_S = 1.0
+"""A killed process is gone within this, unless it hangs in the kernel; then it is left behind."""
+
+MEASURE_S = 1.0
+"""How long `probe` counts pictures to tell the rate."""
+
+
+class CameraState(StrEnum):
+    """How the camera stands; `refused` and `lost` are tried again for ever, `ended` is a file that was played."""
+
+    OPENING = "opening"
+    STREAMING = "streaming"
+    ENDED = "ended"
+    REFUSED = "refused"
+    LOST = "lost"
+
+
+class CameraError(Exception):
+    """A camera that gives no picture; the text says what, where and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What a camera was measured to give: pixels, and pictures per second."""
+
+    width: int
+    height: int
+    fps: float
+
+
+def pause_s(failures: int) -> float:
+    """Seconds before the next start after this many failures in a row, 1 or more."""
+    return float(min(PAUSE_FIRST_S * 2 ** min(failures - 1, 16), PAUSE_LAST_S))
+
+
+class _Child:
+    """One running capture process: its pipe, its ring and its end."""
+
+    def __init__(self, settings: CameraSettings, loop: bool) -> None:
+        self._memory = make_memory()
+        self.pipe, theirs = os.pipe()
+        os.set_blocking(self.pipe, False)
+        order = Order(
+            source=settings.source,
+            width=settings.width,
+            height=settings.height,
+            fps=settings.fps,
+            open_s=max(settings.deadline_s, OPEN_S / 2),
+            mask=[[list(point) for point in polygon] for polygon in settings.mask],
+            loop=loop,
+            memory=self._memory,
+            pipe=theirs,
+        )
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "device.capture"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,  # FFmpeg writes addresses with passwords there.
+                env=_environment(),
+                pass_fds=(self._memory, theirs),
+                start_new_session=True,  # Ctrl-C is for the unit.
+            )
+        finally:
+            os.close(theirs)
+        self.pid = self._process.pid
+        with contextlib.suppress(BrokenPipeError):  # A process that died at once is told by its pipe.
+            stdin = self._process.stdin
+            assert stdin is not None
+            stdin.write(order.line())
+            stdin.flush()
+        self._ring: FrameRing | None = None
+        self._rest = b""
+
+    def lines(self) -> Iterator[dict[str, Any]]:
+        """What it has said since; ends with {"what": "gone"} when it has closed its pipe."""
+        while True:
+            try:
+                piece = os.read(self.pipe, 65536)
+            except BlockingIOError:
+                return
+            if not piece:
+                yield {"what": "gone"}
+                return
+            *whole, self._rest = (self._rest + piece).split(b"\n")
+            yield from (json.loads(line) for line in whole)
+
+    def map_ring(self, slot_bytes: int) -> None:
+        self._ring = FrameRing(self._memory, slot_bytes)
+
+    def picture(self, line: dict[str, Any]) -> Any:
+        """A copy of the announced picture; None when it has been overwritten since."""
+        return self._ring and self._ring.copy(line["seq"], line["height"], line["width"])
+
+    def kill(self) -> None:
+        """End it, whatever it is doing, and let go of everything shared with it."""
+        self._process.kill()
+        try:
+            self._process.wait(REAP_S)
+        except subprocess.TimeoutExpired:
+            log.error("capture process %d hangs in the kernel and cannot be killed; a new one is started", self.pid)
+        if self._process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):
+                self._process.stdin.close()
+        os.close(self.pipe)
+        os.close(self._memory)
+
+
+class Camera:
+    """The unit's eye. One thread calls start, read and close; the properties may be read from any."""
+
+    def __init__(self, settings: CameraSettings, clock: Clock | None = None, *, loop: bool = False) -> None:
+        """loop: a file starts again at its end."""
+        self.settings = settings
+        self.state = CameraState.OPENING
+        self.error = ""
+        self.drops = 0
+        self.restarts = 0
+        self.grabbed = 0
+        self._clock = clock or SystemClock()
+        self._loop = loop
+        self._child: _Child | None = None
+        self._failures = 0
+        self._base = 0
+        self._seq = 0
+        self._due = 0.0
+        self._heard = 0.0
+
+    @property
+    def pid(self) -> int | None:
+        """The capture process, while there is one."""
+        return self._child.pid if self._child else None
+
+    def start(self) -> None:
+        """Start the capture process; returns at once."""
+        self._begin()
+
+    def close(self) -> None:
+        """End the capture process; the camera may be started again."""
+        if self._child:
+            self._child.kill()
+            self._child = None
+
+    def read(self, timeout_s: float) -> Frame | None:
+        """The newest frame, waited for at most timeout_s; None when there is none. Restarts what died on the way."""
+        end = self._clock.now() + timeout_s
+        while True:
+            frame = self._turn()
+            left = end - self._clock.now()
+            if frame is not None or left <= 0:
+                return frame
+            self._wait(left)
+
+    def _turn(self) -> Frame | None:
+        """Hear what the process said, then judge its silence."""
+        now = self._clock.now()
+        if self._child is None:
+            if self.state is not CameraState.ENDED and now >= self._due:
+                self.restarts += 1
+                self._begin()
+            return None
+        newest: dict[str, Any] | None = None
+        last: dict[str, Any] | None = None
+        for line in self._child.lines():
+            match line["what"]:
+                case "frame":
+                    self.drops += newest is not None
+                    newest = line
+                case "opened":
+                    self._child.map_ring(line["slot_bytes"])
+                case _:
+                    last = last or line
+        frame = self._take(newest, now) if newest else None
+        if last:
+            self._finish(last)
+        elif now - self._heard > self._patience_s():
+            self._fail(f"no picture for {self._patience_s():g} s; check cable, power and network of the camera")
+        return frame
+
+    def _take(self, line: dict[str, Any], now: float) -> Frame | None:
+        assert self._child is not None
+        self._heard = now
+        self.grabbed = line["grabbed"]
+        self._seq = line["seq"]
+        pixels = self._child.picture(line)
+        if pixels is None:
+            self.drops += 1
+            return None
+        if self.state is not CameraState.STREAMING:
+            log.info("camera %s: streaming %dx%d", self._shown(), line["width"], line["height"])
+            self.state, self.error, self._failures = CameraState.STREAMING, "", 0
+        return Frame(self._base + self._seq, line["t"], line["wall"], pixels)
+
+    def _finish(self, line: dict[str, Any]) -> None:
+        """The process said its last word, or went without one."""
+        if line["what"] == "ended":
+            self.state = CameraState.ENDED
+            self.close()
+            return
+        self._fail(line.get("error", "the capture process died"), password=line.get("password", False))
+
+    def _fail(self, text: str, *, password: bool = False) -> None:
+        seen = self.state is CameraState.STREAMING or self.state is CameraState.LOST
+        self.state = CameraState.LOST if seen else CameraState.REFUSED
+        self.error = self._sentence(text)
+        self._failures += 1
+        wait = PAUSE_PASSWORD_S if password else pause_s(self._failures)
+        log.log(
+            logging.WARNING if self._failures == 1 else logging.DEBUG,
+            "camera %s; tried again in %g s, and on for ever",
+            self.error,
+            wait,
+        )
+        self.close()
+        self._due = self._clock.now() + wait
+
+    def _begin(self) -> None:
+        self.close()
+        self._base, self._seq = self._base + self._seq, 0
+        self._child = _Child(self.settings, self._loop)
+        self._heard = self._clock.now()
+
+    def _patience_s(self) -> float:
+        return self.settings.deadline_s if self._seq else max(OPEN_S, self.settings.deadline_s)
+
+    def _wait(self, left_s: float) -> None:
+        """Sleep until the process speaks, its deadline passes or left_s is over."""
+        now = self._clock.now()
+        if self._child is None:
+            until = left_s if self.state is CameraState.ENDED else min(left_s, max(0.0, self._due - now))
+            select.select([], [], [], until)
+            return
+        until = min(left_s, max(0.0, self._heard + self._patience_s() - now) + 0.001)
+        select.select([self._child.pipe], [], [], until)
+
+    def _shown(self) -> str:
+        return without_password(self.settings.source)
+
+    def _sentence(self, text: str) -> str:
+        """What went wrong, where, with no password in it."""
+        shown = self._shown()
+        text = text.replace(self.settings.source, shown)
+        return text if text.startswith(shown) else f"{shown}: {text}"
+
+
+def probe(settings: CameraSettings, deadline_s: float = OPEN_S) -> Sight:
+    """Open the camera once and measure what it gives. Raises CameraError with one sentence."""
+    clock = SystemClock()
+    camera = Camera(settings, clock)
+    camera.start()
+    try:
+        end = clock.now() + deadline_s
+        frame = None
+        while frame is None:
+            frame = camera.read(0.2)
+            if camera.state is CameraState.REFUSED or clock.now() > end:
+                text = camera.error or camera._sentence(f"no picture within {deadline_s:g} s; check address and power")
+                raise CameraError(text)
+        first, grabbed = frame, camera.grabbed
+        last = frame
+        while last.t - first.t < MEASURE_S and camera.state is CameraState.STREAMING:
+            last = camera.read(MEASURE_S) or last
+        seconds = last.t - first.t
+        fps = (camera.grabbed - grabbed) / seconds if seconds > 0 else 0.0
+        return Sight(frame.pixels.shape[1], frame.pixels.shape[0], fps)
+    finally:
+        camera.close()
+
+
+def _environment() -> dict[str, str]:
+    """The child finds this very package, installed or not."""
+    home = str(Path(device.__file__).parent.parent)
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (home, os.environ.get("PYTHONPATH"))))}
