@@ -1,0 +1,187 @@
+"""What the journal says about an event, in words a nurse reads. Pure: rows in, plain dictionaries for JSON out."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from device.journal import ENDED_STATES
+
+KIND_WORDS = {
+    "fall": "Fall",
+    "floor": "On the floor",
+    "long_lie": "Long lie",
+    "inactivity": "No movement",
+    "blind": "Camera cannot see",
+    "unit": "Unit fault",
+    "test": "Test",
+}
+
+STAGE_WORDS = {
+    ("fall", "suspected"): "A fall is suspected",
+    ("fall", "confirmed"): "Fall confirmed: still down, the alert rings",
+    ("fall", "dismissed"): "Dismissed: nobody stayed down after it",
+    ("floor", "confirmed"): "On the floor, no fall was seen: the alert rings",
+    ("long_lie", "confirmed"): "Long lie: down for an hour or more",
+    ("inactivity", "noticed"): "Somebody is there and has not moved",
+    ("inactivity", "confirmed"): "Still no movement: the alert rings",
+    ("inactivity", "ended"): "Movement again",
+}
+"""Incident kind and stage -> one line of the story; ANY_KIND below serves all kinds."""
+
+ANY_KIND = {
+    "still_down": "Still down: rings again, more urgent",
+    "very_long": "Down for a very long time: rings again, most urgent",
+    "recovered": "Got up",
+    "latched": "Fault",
+    "cleared": "Fault cleared",
+}
+
+ACTION_WORDS = {
+    "received": "received it",
+    "claim": "is going",
+    "arrive": "has arrived",
+    "close": "closed it",
+    "reject": "says it was a false alarm",
+}
+
+LABEL_WORDS = {"true": "a true alarm", "false": "a false alarm", "unsure": "unsure"}
+
+PRIORITY_WORDS = {"silent": "shown, silent", "info": "shown", "fault": "fault", "warning": "warning", "urgent": "urgent"}
+
+
+def seconds_words(seconds: float) -> str:
+    """40.2 -> '40 s', 605 -> '10 min 5 s', 7200 -> '2 h'."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min" + (f" {whole % 60} s" if whole % 60 else "")
+    return f"{whole // 3600} h" + (f" {whole % 3600 // 60} min" if whole % 3600 // 60 else "")
+
+
+def stage_words(incident: dict[str, Any]) -> str:
+    """One transition of an incident in words: 'Got up after 40 s'."""
+    kind, stage, detail = incident["kind"], incident["stage"], incident.get("detail") or {}
+    words = STAGE_WORDS.get((kind, stage)) or ANY_KIND.get(stage) or stage.replace("_", " ").capitalize()
+    if stage == "recovered":
+        down_s = detail.get("down_s", incident["wall"] - incident["wall_start"])
+        return f"{words} after {seconds_words(float(down_s))}"
+    if kind == "inactivity" and "still_s" in detail:
+        return f"{words} ({seconds_words(float(detail['still_s']))} still)"
+    if kind in ("blind", "unit") and "cause" in detail:
+        return f"{words}: {str(detail['cause']).replace('_', ' ')}"
+    return words
+
+
+def state_words(row: sqlite3.Row) -> str:
+    """Where an event stands, and through whom."""
+    who = f" by {row['by']}" if row["by"] else ""
+    cause = f": {row['cause']}" if row["cause"] else ""
+    return {
+        "open": "Open, nobody has claimed it" if row["stage"] != "suspected" else "Open, not confirmed yet",
+        "claimed": f"Claimed{who}",
+        "arrived": f"{row['by'] or 'Somebody'} is there",
+        "closed": f"Closed{who}{cause}",
+        "rejected": f"False alarm, said{who or ' at the bedside'}{cause}",
+        "recovered": "Got up",
+        "dismissed": "Dismissed by the unit",
+        "ended": "Ended: movement again",
+    }.get(row["state"], str(row["state"]).replace("_", " ").capitalize())
+
+
+def urgency(row: sqlite3.Row) -> str:
+    """What the eye must find first: rings, watching, attended or over."""
+    if row["wall_end"] is not None or row["state"] in ENDED_STATES:
+        return "over"
+    if row["state"] in ("claimed", "arrived"):
+        return "attended"
+    return "watching" if row["stage"] in ("suspected", "noticed") else "rings"
+
+
+def summary(row: sqlite3.Row, has_thumb: bool) -> dict[str, Any]:
+    """One event as the list shows it."""
+    kept = ("incident_id", "kind", "stage", "state", "room", "wall_start", "wall_confirmed", "wall_end", "peak", "label")
+    return {
+        **{name: row[name] for name in kept},
+        "title": KIND_WORDS.get(row["kind"], row["kind"]),
+        "says": stage_words(json.loads(row["incident"])),
+        "stands": state_words(row),
+        "urgency": urgency(row),
+        "thumb": has_thumb,
+    }
+
+
+def story(entries: Iterable[sqlite3.Row]) -> list[dict[str, Any]]:
+    """What happened, in order: transitions, what people did, what reviewers said. wall is Unix seconds."""
+    told = []
+    for entry in entries:
+        body = json.loads(entry["body"])
+        if entry["what"] == "incident":
+            told.append({"wall": entry["wall"], "who": "unit", "stage": body["stage"], "words": stage_words(body)})
+        elif entry["what"] == "receipt" and body["level"] == "human":
+            cause = f": {body['cause']}" if body["cause"] else ""
+            words = f"{body['by']} {ACTION_WORDS.get(body['action'], body['action'])}{cause}"
+            told.append({"wall": entry["wall"], "who": "human", "words": words})
+        elif entry["what"] == "label":
+            words = f"Reviewer: {LABEL_WORDS.get(body['label'], body['label'])}"
+            told.append({"wall": entry["wall"], "who": "reviewer", "words": words})
+    return told
+
+
+def receipts(entries: Iterable[sqlite3.Row]) -> dict[str, list[dict[str, Any]]]:
+    """What came back, apart by level: the broker has it, a screen or phone has it, a human acted."""
+    came: dict[str, list[dict[str, Any]]] = {"broker": [], "consumer": [], "human": []}
+    for entry in entries:
+        if entry["what"] != "receipt":
+            continue
+        body = json.loads(entry["body"])
+        words = f"{body['by'] or body['level']} {ACTION_WORDS.get(body['action'], body['action'])}"
+        cause = f": {body['cause']}" if body["cause"] else ""
+        came.setdefault(body["level"], []).append({"wall": body["at"], "words": words + cause})
+    return came
+
+
+def alerts(entries: Iterable[sqlite3.Row]) -> list[dict[str, Any]]:
+    """The messages that went out about an event."""
+    said = [(entry["wall"], json.loads(entry["body"])) for entry in entries if entry["what"] == "alert"]
+    return [
+        {"wall": wall, "text": body["text"], "priority": PRIORITY_WORDS.get(body["priority"], body["priority"])}
+        for wall, body in said
+    ]
+
+
+def unit_status(entries: Sequence[sqlite3.Row], boot: str) -> dict[str, Any]:
+    """What the journal's newest entries prove about the unit; an old entry of a quiet unit proves little.
+
+    entries: in order, oldest first. boot: this boot's id. `known`: running (an entry of this boot and no stop since),
+    stopped (it said so), rebooted (the machine has started again since its last word), nothing (no entry).
+    """
+    by_unit = [entry for entry in entries if entry["what"] not in ("label",)]
+    if not by_unit:
+        return {"known": "nothing", "last_wall": None, "faults": []}
+    last = by_unit[-1]
+    said = next((entry for entry in reversed(by_unit) if entry["what"] == "unit"), None)
+    known = "running"
+    if last["boot_id"] != boot:
+        known = "rebooted"
+    elif said is not None and "stop" in json.dumps(json.loads(said["body"])).lower() and said["seq"] == last["seq"]:
+        known = "stopped"
+    return {"known": known, "last_wall": last["wall"], "faults": open_faults(by_unit)}
+
+
+def open_faults(entries: Iterable[sqlite3.Row]) -> list[dict[str, Any]]:
+    """Faults of the unit that began in these entries and have not cleared."""
+    latest: dict[str, dict[str, Any]] = {}
+    for entry in entries:
+        if entry["what"] == "incident":
+            body = json.loads(entry["body"])
+            if body["kind"] in ("blind", "unit"):
+                latest[body["id"]] = body
+    return [
+        {"title": KIND_WORDS[body["kind"]], "words": stage_words(body), "wall": body["wall_start"]}
+        for body in latest.values()
+        if not body["ended"]
+    ]
