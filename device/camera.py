@@ -23,6 +23,7 @@ from typing import Any
 import device
 from device.capture import Order
 from device.clock import Clock, SystemClock
+from device.errors import FallwatchError
 from device.frame_ring import FrameRing, make_memory
 from device.live_source import without_password
 from device.records import Frame
@@ -59,7 +60,7 @@ class CameraState(StrEnum):
     LOST = "lost"
 
 
-class CameraError(Exception):
+class CameraError(FallwatchError):
     """A camera that gives no picture; the text says what, where and what to do."""
 
 

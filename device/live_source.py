@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from device.errors import FallwatchError
 from device.footage import source_kind
 
 FFMPEG_OPTIONS = "rtsp_transport;tcp|fflags;nobuffer|timeout;{microseconds}"
@@ -18,7 +19,7 @@ FFMPEG_OPTIONS = "rtsp_transport;tcp|fflags;nobuffer|timeout;{microseconds}"
 nobuffer: pictures are wanted now. timeout: of each wait on the socket."""
 
 
-class SourceError(Exception):
+class SourceError(FallwatchError):
     """A live source that gives no picture; the text says what happened and what to do, without any password.
 
     password: True when the camera refused the user or password; asking often makes some cameras lock the account.
