@@ -22,7 +22,17 @@ EVENT_KINDS = ("fall", "floor", "long_lie", "inactivity")
 """Incidents that happen to a person and so become events; faults of the unit stay in the journal."""
 
 STATE_AFTER = {"claim": "claimed", "arrive": "arrived", "close": "closed", "reject": "rejected"}
+OPEN_STATES = ("open", "claimed", "arrived")
 ENDED_STATES = ("closed", "rejected", "recovered", "dismissed", "ended")
+
+ALLOWED_FROM: dict[str, tuple[str, ...]] = {
+    "received": OPEN_STATES + ENDED_STATES,
+    "claim": ("open", "claimed"),
+    "arrive": ("open", "claimed"),
+    "close": (*OPEN_STATES, "recovered", "dismissed", "ended"),
+    "reject": (*OPEN_STATES, "recovered", "dismissed", "ended"),
+}
+"""An answer to an alert that has gone on without it is stale. What recovered by itself may still be given a cause."""
 
 
 def boot_id() -> str:
@@ -37,7 +47,7 @@ class Journal:
         self.folder = folder
         self.room = room
         self.connection = store.connect(folder, readonly=readonly)
-        self._boot = boot_id()
+        self.boot = boot_id()
 
     def close(self) -> None:
         self.connection.close()
@@ -69,7 +79,7 @@ class Journal:
         """Append one entry inside a transaction that the caller has open."""
         self.connection.execute(
             "INSERT INTO journal (wall, t, boot_id, what, incident_id, body) VALUES (?, ?, ?, ?, ?, ?)",
-            (wall, t, self._boot, what, incident_id, json.dumps(body)),
+            (wall, t, self.boot, what, incident_id, json.dumps(body)),
         )
 
     def put_incident(self, incident: Incident, model_id: str) -> None:
@@ -108,9 +118,10 @@ class Journal:
         """Enter an alert, inside the caller's transaction."""
         self.append("alert", alert.wall, t, asdict(alert), alert.incident_id)
 
-    def put_receipt(self, receipt: Receipt, wall: float, t: float) -> None:
+    def put_receipt(self, receipt: Receipt, wall: float, t: float, nonce: str = "") -> None:
         """Enter a receipt and move the event it acts on, inside the caller's transaction."""
-        self.append("receipt", wall, t, asdict(receipt), receipt.alert_id)
+        body = asdict(receipt) | ({"nonce": nonce} if nonce else {})
+        self.append("receipt", wall, t, body, receipt.alert_id)
         if state := STATE_AFTER.get(receipt.action):
             self.connection.execute(
                 "UPDATE event SET state = ?, by = ?, cause = ? WHERE incident_id = ?",
@@ -155,6 +166,38 @@ class Journal:
             (after_seq, incident_id, incident_id, limit),
         ).fetchall()
 
+    def knows_alert(self, alert_id: str) -> bool:
+        """True when an alert with this id was ever said, be it about a person, a fault or a test."""
+        return self._has("what = 'alert'", alert_id)
+
+    def has_receipt(self, receipt: Receipt, nonce: str = "") -> bool:
+        """True when this very answer is in the journal: same nonce, or without one same sender and moment."""
+        if nonce:
+            return self._has("what = 'receipt' AND json_extract(body, '$.nonce') = ?", receipt.alert_id, nonce)
+        same = "json_extract(body, '$.level') = ? AND json_extract(body, '$.by') = ? AND json_extract(body, '$.at') = ?"
+        return self._has(f"what = 'receipt' AND {same}", receipt.alert_id, receipt.level, receipt.by, receipt.at)
+
+    def last_answer(self, alert_id: str) -> Receipt | None:
+        """The newest human receipt of an alert."""
+        row = self.connection.execute(
+            "SELECT body FROM journal WHERE incident_id = ? AND what = 'receipt'"
+            " AND json_extract(body, '$.level') = 'human' ORDER BY seq DESC LIMIT 1",
+            (alert_id,),
+        ).fetchone()
+        return None if row is None else receipt_from(json.loads(row["body"]))
+
+    def open_events(self) -> list[sqlite3.Row]:
+        """Events that nobody and nothing has ended yet, oldest first."""
+        return self.connection.execute(
+            "SELECT * FROM event WHERE wall_end IS NULL AND state IN ('open', 'claimed', 'arrived') ORDER BY wall_start"
+        ).fetchall()
+
+    def _has(self, where: str, incident_id: str, *values: str | float) -> bool:
+        found = self.connection.execute(
+            f"SELECT 1 FROM journal WHERE incident_id = ? AND {where} LIMIT 1", (incident_id, *values)
+        )
+        return found.fetchone() is not None
+
     def last_seq(self) -> int:
         """Sequence number of the newest entry; 0 for an empty journal."""
         return int(self.connection.execute("SELECT coalesce(max(seq), 0) FROM journal").fetchone()[0])
@@ -171,3 +214,8 @@ class Journal:
 def incident_from(body: dict[str, Any]) -> Incident:
     """An Incident from the JSON the journal keeps."""
     return Incident(**{**body, "evidence": tuple(body["evidence"])})
+
+
+def receipt_from(body: dict[str, Any]) -> Receipt:
+    """A Receipt from the JSON the journal keeps, which may carry a nonce beside it."""
+    return Receipt(**{key: value for key, value in body.items() if key != "nonce"})

@@ -1,0 +1,354 @@
+"""Carries alerts from the outbox to the broker and answers back to the journal, in a thread of its own, for ever."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import random
+import re
+import selectors
+import socket
+import threading
+from collections import deque
+from collections.abc import Mapping
+from contextlib import suppress
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from device.clock import Clock
+from device.journal import Journal
+from device.mqtt.faults import Faults
+from device.mqtt.link import Link, LinkError, Will
+from device.mqtt.truths import Truths, worth_telling
+from device.mqtt.window import ACK_DEADLINE_S, Window
+from device.outbox import Outbox, active_alert
+from device.payloads import INBOUND, PayloadError, active_payload, faults_payload, health_payload, inbound
+from device.records import Receipt
+from device.settings import Settings
+from device.spill import Spill
+from device.store import StoreError
+
+log = logging.getLogger(__name__)
+
+BACKOFF_S = (1.0, 2.0, 4.0, 8.0, 10.0)
+"""Waits between attempts: a broker that is back is found within 10 s."""
+JITTER = 0.2
+"""Share by which a wait is varied, so that the units of a house do not all come back in the same moment."""
+REFUSED_RETRY_S = 30.0
+"""A wrong password does not become right by being repeated; brokers lock out who tries too often."""
+ANSWER_S = 10.0
+"""A broker that has taken the connection and says nothing for this long is no broker."""
+HEALTH_S = 30.0
+TURN_S = 0.5
+"""Longest wait for the network; messages that other processes put into the outbox are seen after this."""
+SETTLE_S = 5.0
+"""How often what is only in memory is tried on the disk again."""
+GOODBYE_SHARE = 0.5
+"""Share of stop()'s time in which alerts that are due still go out."""
+LOCK = "courier.lock"
+
+
+class LinkState(Enum):
+    """Where the way to the broker stands."""
+
+    OFF = "off"
+    STOPPED = "stopped"
+    CONNECTING = "connecting"
+    CONNECTED = "connected"
+    REFUSED = "refused"
+    LOST = "lost"
+
+
+class Courier:
+    """start, wake when the outbox has news, stop. Everything else is told by attributes that any thread may read.
+
+    state: LinkState. error: last sentence about the way to the broker, "" while it works. inbox: Receipts that counted,
+    newest last. faults: what is wrong on the way. spill: to be given to the Outbox of the thread that sees.
+    """
+
+    def __init__(self, settings: Settings, folder: Path, clock: Clock) -> None:
+        self.state = LinkState.STOPPED if settings.mqtt.enabled else LinkState.OFF
+        self.error = ""
+        self.inbox: deque[Receipt] = deque(maxlen=1000)
+        self.faults = Faults()
+        self.spill = Spill()
+        self.branch = branch(settings)
+        self._settings = settings
+        self._folder = folder
+        self._clock = clock
+        self._truths = Truths(self.branch)
+        self._presence = Presence(folder)
+        self._window: Window | None = None
+        self._health: dict[str, Any] = {}
+        self._health_at = float("-inf")
+        self._unit_faults: list[dict[str, Any]] = []
+        self._settle_at = float("-inf")
+        self._stop_at: float | None = None
+        self._wake_in, self._wake_out = socket.socketpair()
+        self._wake_in.setblocking(False)
+        self._wake_out.setblocking(False)
+        self._thread = threading.Thread(target=self._run, name="courier", daemon=True)
+
+    def start(self) -> None:
+        """Begin; does nothing where settings.mqtt.enabled is off."""
+        if self.state is not LinkState.OFF:
+            self._thread.start()
+
+    def stop(self, timeout_s: float = 5.0) -> bool:
+        """Send what is due, say offline, disconnect; True when that was done within `timeout_s`."""
+        if not self._thread.is_alive():
+            return True
+        self._stop_at = self._clock.now() + timeout_s * GOODBYE_SHARE
+        self.wake()
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def wake(self) -> None:
+        """There is something new in the outbox; returns at once."""
+        with suppress(BlockingIOError):
+            self._wake_out.send(b"!")
+
+    def alive(self) -> bool:
+        """False only when the thread is gone, which must not happen while the unit watches."""
+        return self.state is LinkState.OFF or self._thread.is_alive()
+
+    def set_health(self, health: Mapping[str, Any]) -> None:
+        """How the unit is now; published every 30 s, and at once when more than a number changed."""
+        before, self._health = self._health, dict(health)
+        if worth_telling(before, self._health):
+            self._health_at = float("-inf")
+            self.wake()
+
+    def set_faults(self, faults: list[dict[str, Any]]) -> None:
+        """Latched faults of the unit: cause, and if known text, since (RFC 3339), kind. The courier adds its own."""
+        self._unit_faults = list(faults)
+        self.wake()
+
+    def _run(self) -> None:
+        with self._presence:
+            failures = 0
+            while self._stop_at is None:
+                self.state = LinkState.CONNECTING if not failures else self.state
+                try:
+                    self._settle(self._clock.now(), self._clock.wall())
+                    self._serve()
+                except (LinkError, StoreError) as error:
+                    failures = 0 if self.state is LinkState.CONNECTED else failures
+                    self._down(error)
+                except Exception as error:  # a courier that dies takes every later alert with it
+                    log.exception("the courier starts again")
+                    self._down(error)
+                if self._stop_at is None:
+                    self._pause(self._wait_s(failures))
+                failures += 1
+            self._close_outbox()
+            self.state = LinkState.STOPPED
+
+    def _serve(self) -> None:
+        """One connection, from CONNECT until it is lost or we are stopped. Raises LinkError, StoreError."""
+        mqtt = self._settings.mqtt
+        link = Link(mqtt, self._settings.unit.id, self._receive, Will(f"{self.branch}/availability", "offline"))
+        try:
+            link.open()
+            self._await(link)
+            self._greet(link)
+            while self._stop_at is None:
+                self._turn(link)
+            self._goodbye(link)
+        finally:
+            link.drop()
+
+    def _await(self, link: Link) -> None:
+        deadline = self._clock.now() + ANSWER_S
+        while not link.connected():
+            if self._clock.now() > deadline or self._stop_at is not None:
+                raise LinkError(f"{link.address}: the broker took the connection and does not answer; restart it")
+            link.turn(TURN_S, self._wake_in)
+            self._drain()
+
+    def _greet(self, link: Link) -> None:
+        self.state, self.error = LinkState.CONNECTED, ""
+        log.info("%s: connected to the broker", link.address)
+        link.subscribe([f"{self.branch}/alert/+/{word}" for word in INBOUND])
+        if self._window is not None:
+            self._window.forget()
+        self._truths.forget()
+        self._truths.set("availability", "online")
+        self._health_at = float("-inf")
+
+    def _turn(self, link: Link) -> None:
+        self._send(link)
+        link.turn(TURN_S, self._wake_in)
+        self._drain()
+        self._take_acks(link)
+        link.connected()
+        now = self._clock.now()
+        late = self._window is not None and self._window.overdue(now)
+        if late or self._truths.overdue(now, ACK_DEADLINE_S):
+            raise LinkError(f"{link.address}: no acknowledgement for {ACK_DEADLINE_S:.0f} s; connecting anew")
+
+    def _send(self, link: Link) -> None:
+        now, wall = self._clock.now(), self._clock.wall()
+        self._settle(now, wall)
+        waiting = 0
+        if self._window is not None:
+            try:
+                self._window.fill(link)
+                waiting = len(self._window.outbox.pending())
+                alert, standing, count = active_alert(self._window.outbox)
+                self._truths.set("alert/active", active_payload(self._settings.unit, alert, standing, count))
+            except StoreError as error:
+                self.faults.latch("disk", str(error), wall)
+        self._truths.set("fault/active", faults_payload(self._settings.unit, self._all_faults()))
+        if self._health and now - self._health_at >= HEALTH_S:
+            self._health_at = now
+            self._truths.set("health", health_payload(self._settings.unit, self._health, waiting))
+            self._truths.again("health")
+        self._truths.publish(link, now, wall)
+
+    def _take_acks(self, link: Link) -> None:
+        acks, link.acked = link.acked, []
+        for ack in acks:
+            topic = self._truths.acked(ack.mid)
+            if topic is None and self._window is not None:
+                self._window.acked(ack, link.address)
+            elif topic is not None and ack.code >= 0x80:
+                text = f"{link.address} refuses {topic} ({ack.name}); check its ACL"
+                self.faults.latch("alert_refused", text, self._clock.wall())
+        if link.unsubscribed:
+            text = f"{link.address} gives this unit no answers to its alerts ({link.unsubscribed[0]}); check its ACL"
+            self.faults.latch("alert_refused", text, self._clock.wall())
+            link.unsubscribed.clear()
+
+    def _all_faults(self) -> list[dict[str, Any]]:
+        own = {fault["cause"]: fault for fault in self.faults.all()}
+        return list((own | {fault["cause"]: fault for fault in self._unit_faults}).values())
+
+    def _goodbye(self, link: Link) -> None:
+        """Last alerts, then offline, then DISCONNECT."""
+        window = self._window
+        while window is not None and self._clock.now() < (self._stop_at or 0.0) and window.outbox.pending():
+            self._turn(link)
+        self._truths.set("availability", "offline")
+        self._truths.publish(link, self._clock.now(), self._clock.wall())
+        deadline = self._clock.now() + 1.0
+        while not self._truths.idle() and self._clock.now() < deadline:
+            link.turn(0.1)
+            self._take_acks(link)
+        link.close()
+
+    def _receive(self, topic: str, raw: bytes) -> None:
+        """One message from outside; whatever it is, the courier goes on."""
+        try:
+            self._answered(topic, raw)
+        except PayloadError as error:
+            log.warning("ignored a message: %s", error)
+        except StoreError as error:
+            self.faults.latch("disk", str(error), self._clock.wall())
+        except Exception:
+            log.exception("ignored a message on %.100r", topic)
+
+    def _answered(self, topic: str, raw: bytes) -> None:
+        match = re.fullmatch(re.escape(self.branch) + r"/alert/([a-zA-Z0-9_-]{1,64})/(receipt|ack)", topic)
+        if match is None:
+            raise PayloadError(f"{topic[:100]!r} is no topic of an answer, expected alert/<id>/receipt or ack")
+        if self._window is None:
+            raise StoreError("an answer came while the journal cannot be opened; it does not count")
+        alert_id, word = match.groups()
+        receipt, nonce = inbound(word, alert_id, raw)
+        refused = self._window.outbox.answer(receipt, nonce, self._clock.wall(), self._clock.now())
+        if refused:
+            log.info("%s: %s from %s does not count: %s", alert_id, receipt.action, receipt.by, refused)
+        else:
+            self.inbox.append(receipt)
+
+    def _settle(self, now: float, wall: float) -> None:
+        if now - self._settle_at < SETTLE_S:
+            return
+        self._settle_at = now
+        self._presence.take()
+        self._open_outbox()
+        if self._window is not None and self._window.outbox.settle(wall, now):
+            self.faults.clear("disk")
+
+    def _open_outbox(self) -> None:
+        """A journal that cannot be opened is a fault; alerts held in memory wait for it, the watch goes on."""
+        if self._window is not None:
+            return
+        try:
+            journal = Journal(self._folder, room=self._settings.unit.room)
+        except StoreError as error:
+            self.faults.latch("disk", str(error), self._clock.wall())
+            return
+        outbox = Outbox(journal, self._settings, self.spill)
+        self._window = Window(outbox, self.branch, self._clock, self.faults)
+
+    def _close_outbox(self) -> None:
+        if self._window is not None:
+            self._window.outbox.settle(self._clock.wall(), self._clock.now())
+            self._window.outbox.journal.close()
+
+    def _down(self, error: Exception) -> None:
+        refused = isinstance(error, LinkError) and error.refused
+        self.state = LinkState.REFUSED if refused else LinkState.LOST
+        if str(error) != self.error:
+            log.warning("%s", error)
+        self.error = str(error)
+
+    def _wait_s(self, failures: int) -> float:
+        if self.state is LinkState.REFUSED:
+            return REFUSED_RETRY_S
+        wait = BACKOFF_S[min(failures, len(BACKOFF_S) - 1)]
+        return min(BACKOFF_S[-1], wait * random.uniform(1.0 - JITTER, 1.0 + JITTER))
+
+    def _pause(self, seconds: float) -> None:
+        end = self._clock.now() + seconds
+        with selectors.DefaultSelector() as waiting:
+            waiting.register(self._wake_in, selectors.EVENT_READ)
+            while self._stop_at is None and (left := end - self._clock.now()) > 0:
+                waiting.select(min(left, SETTLE_S))
+                self._drain()
+                self._settle(self._clock.now(), self._clock.wall())
+
+    def _drain(self) -> None:
+        with suppress(BlockingIOError):
+            while self._wake_in.recv(4096):
+                pass
+
+
+class Presence:
+    """Tells other processes that this unit's courier is at work: a lock on a file, gone with the process."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / LOCK
+        self._handle: int | None = None
+
+    def __enter__(self) -> Presence:
+        return self
+
+    def take(self) -> bool:
+        """Try to hold the lock; the courier works without it as well, and tries again every few seconds."""
+        if self._handle is not None:
+            return True
+        with suppress(OSError):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            handle = os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                os.close(handle)
+            else:
+                self._handle = handle
+        return self._handle is not None
+
+    def __exit__(self, *_: object) -> None:
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
+
+
+def branch(settings: Settings) -> str:
+    """The unit's part of the topic tree: fallwatch/<site>/<unit>."""
+    return f"fallwatch/{settings.unit.site}/{settings.unit.id}"

@@ -1,0 +1,105 @@
+"""The few alerts that are on their way at this moment: in order, bounded, each with a deadline for its receipt."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from device.clock import Clock
+from device.mqtt.faults import Faults
+from device.mqtt.link import Acked, Link, Post
+from device.outbox import Outbox
+from device.payloads import stamped
+from device.records import Receipt
+from device.spill import Letter
+
+SIZE = 4
+"""In flight at once: enough to empty a full outbox at line speed, few enough to be sent again after a lost link."""
+ACK_DEADLINE_S = 10.0
+"""A broker in the building acknowledges in milliseconds; after this the link is given up and made anew."""
+REFUSED_RETRY_S = 10.0
+"""An alert that the broker refused is tried again after this; the ones behind it do not wait for it."""
+EXPIRY_S = 24 * 3600
+"""An alert/event is of no use to a receiver that comes back after a day: alert/active then tells the truth."""
+NO_MATCHING_SUBSCRIBERS = 0x10
+FAILURE = 0x80
+"""MQTT 5 reason codes: from 0x80 the message was not taken."""
+
+
+@dataclass(slots=True)
+class _Sent:
+    letter: Letter
+    t: float
+
+
+class Window:
+    """Sends an outbox over one connection at a time."""
+
+    def __init__(self, outbox: Outbox, branch: str, clock: Clock, faults: Faults) -> None:
+        self.outbox = outbox
+        self.branch = branch
+        self._clock = clock
+        self._faults = faults
+        self._flying: dict[int, _Sent] = {}
+        self._held: dict[int, float] = {}
+        self._attempts: dict[int, int] = {}
+
+    def forget(self) -> None:
+        """A new connection knows nothing of the last one: all that had no receipt is sent again."""
+        self._flying.clear()
+
+    def fill(self, link: Link, only: str | None = None) -> None:
+        """Send what is due, oldest first, as far as the window reaches. Raises StoreError, LinkError.
+
+        only: send the alert with this id and leave the rest.
+        """
+        now = self._clock.now()
+        flying = {sent.letter.seq for sent in self._flying.values()}
+        for letter in self.outbox.pending():
+            if len(self._flying) >= SIZE:
+                return
+            due = letter.seq not in flying and self._held.get(letter.seq, now) <= now
+            if due and only in (None, letter.alert_id):
+                self._flying[link.publish(self._post(letter))] = _Sent(letter, now)
+                self.outbox.sent(letter.seq)
+
+    def acked(self, ack: Acked, address: str) -> bool:
+        """Take the broker's word on one message; False when it was none of ours."""
+        sent = self._flying.pop(ack.mid, None)
+        if sent is None:
+            return False
+        now, wall, letter = self._clock.now(), self._clock.wall(), sent.letter
+        if ack.code >= FAILURE:
+            self._held[letter.seq] = now + REFUSED_RETRY_S
+            self._faults.latch("alert_refused", f"{address} refuses alerts ({ack.name}); check its ACL", wall)
+            return True
+        self._faults.clear("alert_refused")
+        if ack.code == NO_MATCHING_SUBSCRIBERS:
+            self._faults.latch("nobody_listening", f"{address} has nobody who listens to {letter.topic}", wall)
+        else:
+            self._faults.clear("nobody_listening")
+        receipt = Receipt(letter.alert_id, "broker", address, wall, cause=ack.name if ack.code else "")
+        if error := self.outbox.delivered(letter.seq, receipt, wall, now):
+            self._faults.latch("disk", str(error), wall)
+        self._held.pop(letter.seq, None)
+        self._attempts.pop(letter.seq, None)
+        return True
+
+    def idle(self) -> bool:
+        """Nothing is on its way."""
+        return not self._flying
+
+    def overdue(self, now: float) -> bool:
+        """True when a receipt has not come in time."""
+        return any(now - sent.t > ACK_DEADLINE_S for sent in self._flying.values())
+
+    def _post(self, letter: Letter) -> Post:
+        attempt = max(letter.attempts, self._attempts.get(letter.seq, 0)) + 1
+        self._attempts[letter.seq] = attempt
+        payload = stamped(letter.payload, letter.seq, attempt, self._clock.wall())
+        return Post(
+            topic=f"{self.branch}/{letter.topic}",
+            payload=json.dumps(payload),
+            expiry_s=EXPIRY_S,
+            properties=(("schema", "1"), ("alert_id", letter.alert_id), ("seq", str(letter.seq))),
+        )
