@@ -102,7 +102,8 @@ def _say_summary(summary: dict[str, Any], jsonl: bool) -> None:
         return
     print(
         f"{summary['source']}: {summary['seconds']} s, {summary['steps']} steps, "
-        f"{len(summary['incidents'])} transitions, peak falling {summary['peak_falling']}, floor {summary['peak_floor']}; "
+        f"{len(summary['incidents'])} transitions, "
+        f"peak falling {summary['peak_falling']}, floor {summary['peak_floor']}; "
         f"{summary['ms_per_step']} ms a step, {summary['times_real_time']} times real time; {summary['model']}"
     )
     if "reproduced" in summary:

@@ -1,0 +1,133 @@
+"""`fallwatch check`: is everything there that a watch needs, and if not, what to do."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from device import store
+from device.camera import CameraError, probe
+from device.clock import SystemClock
+from device.commands.common import add_config, bundle_of, config_path, with_source
+from device.errors import FallwatchError
+from device.health import CLOCK_SYNCED
+from device.mqtt.reach import reach
+from device.runner import open_runner
+from device.settings import Settings
+from device.settings_file import read_settings
+
+MB = 1024 * 1024
+STEPS = 20
+"""Steps of the network to take its time from; the first few warm caches up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at. ok None: worth knowing, stops nothing."""
+
+    what: str
+    ok: bool | None
+    said: str
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_config(parser)
+    parser.add_argument("--source", metavar="URI", help="another camera than the settings'")
+    parser.add_argument("--settings-only", action="store_true", help="validate the settings and look at nothing else")
+    parser.add_argument("--json", action="store_true", help="the findings as one JSON object a line")
+
+
+def run(args: argparse.Namespace) -> int:
+    path = config_path(args)
+    settings = with_source(Settings() if path is None else read_settings(path), args.source)
+    findings = [Finding("settings", True, f"{path or 'built-in defaults'}: valid")]
+    _print(findings[0], args.json)
+    if not args.settings_only:
+        for finding in _look(settings):
+            _print(finding, args.json)
+            findings.append(finding)
+    return 1 if any(finding.ok is False for finding in findings) else 0
+
+
+def _look(settings: Settings) -> Iterator[Finding]:
+    looks: dict[str, Callable[[Settings], Finding]] = {
+        "model": _model,
+        "camera": _camera,
+        "disk": _disk,
+        "broker": _broker,
+        "clock": _clock,
+    }
+    for what, look in looks.items():
+        try:
+            yield look(settings)
+        except FallwatchError as error:
+            yield Finding(what, False, str(error))
+
+
+def _model(settings: Settings) -> Finding:
+    bundle = bundle_of(settings)
+    runner = open_runner(bundle, settings.model.threads)
+    raster = runner.card.input
+    picture = np.zeros((raster.height, raster.width, 3), np.uint8)
+    times = []
+    for _ in range(STEPS):
+        began = time.perf_counter()
+        runner.step(picture)
+        times.append(1000 * (time.perf_counter() - began))
+    return Finding("model", True, f"{runner.model_id} by {runner.runtime}: {np.median(times):.2f} ms a step")
+
+
+def _camera(settings: Settings) -> Finding:
+    try:
+        sight = probe(settings.camera, max(settings.camera.deadline_s, 15.0))
+    except CameraError as error:
+        return Finding("camera", False, str(error))
+    return Finding("camera", True, f"{sight.width}x{sight.height}, {sight.fps:.1f} pictures per second")
+
+
+def _disk(settings: Settings) -> Finding:
+    folder = settings.store.path()
+    store.connect(folder).close()
+    free_mb = shutil.disk_usage(folder).free / MB
+    wanted = settings.store.reserve_mb + settings.store.cap_mb
+    if free_mb < settings.store.reserve_mb:
+        return Finding(
+            "disk",
+            False,
+            f"{folder}: {free_mb:.0f} MB free, the reserve alone is {settings.store.reserve_mb} MB; free some",
+        )
+    if free_mb < wanted:
+        return Finding(
+            "disk",
+            None,
+            f"{folder}: {free_mb:.0f} MB free, clips may take {settings.store.cap_mb} MB; lower store.cap_mb",
+        )
+    return Finding("disk", True, f"{folder}: writable, {free_mb:.0f} MB free")
+
+
+def _broker(settings: Settings) -> Finding:
+    if not settings.mqtt.enabled:
+        return Finding("broker", None, "mqtt.enabled is false: this unit alerts nobody")
+    reach(settings, SystemClock())
+    return Finding("broker", True, f"{settings.mqtt.host}:{settings.mqtt.port} lets this unit in")
+
+
+def _clock(_settings: Settings) -> Finding:
+    if CLOCK_SYNCED.exists():
+        return Finding("clock", True, "synchronized with a time server")
+    return Finding("clock", None, "not known to be synchronized; times in alerts may be off: enable systemd-timesyncd")
+
+
+MARKS = {True: "ok  ", False: "FAIL", None: "note"}
+
+
+def _print(finding: Finding, as_json: bool) -> None:
+    print(
+        json.dumps(asdict(finding)) if as_json else f"{MARKS[finding.ok]}  {finding.what:<9} {finding.said}", flush=True
+    )

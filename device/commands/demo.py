@@ -1,0 +1,46 @@
+"""`fallwatch demo`: the whole product on this machine."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import logging
+import signal
+import sys
+from pathlib import Path
+
+from device.commands.common import with_source
+from device.demo import Demo
+from device.demo_view import View
+from device.errors import MissingExtra
+from device.settings import Settings, default_folder
+
+NEEDED = ("amqtt", "fastapi", "uvicorn")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--source", metavar="URI", help="your own picture: a video file, rtsp://…, or /dev/video0 (default: sample)"
+    )
+    parser.add_argument("--seconds", type=float, metavar="N", help="end after N seconds")
+    parser.add_argument("--exit", action="store_true", help="end when the footage has ended, without keeping the page")
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        metavar="DIR",
+        help="where the demo keeps its journal and clips (default: the user's own)",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    for module in NEEDED:
+        if importlib.util.find_spec(module) is None:
+            raise MissingExtra("console", module)
+    with_source(Settings(), args.source)
+    if not args.verbose:
+        logging.getLogger().setLevel(logging.ERROR)  # the terminal shows the road itself
+    demo = Demo(args.source, args.folder or default_folder() / "demo", View())
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: demo.stop.set())
+    stay = not args.exit and args.seconds is None and sys.stdout.isatty()
+    return demo.run(args.seconds, stay)

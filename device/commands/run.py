@@ -1,0 +1,61 @@
+"""`fallwatch run`: the unit's loop, until SIGTERM."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import signal
+import threading
+from pathlib import Path
+
+from device.card import BundleError, read_card, shipped_bundle
+from device.clock import SystemClock
+from device.commands.common import add_config, bundle_of, config_path, with_source
+from device.settings import Settings, default_folder
+from device.settings_file import load_or_last_good
+from device.unit import Unit
+
+log = logging.getLogger(__name__)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_config(parser)
+    parser.add_argument("--source", metavar="URI", help="another camera than the settings': file, device or rtsp://")
+
+
+def run(args: argparse.Namespace) -> int:
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    settings, problems = _settings(args)
+    bundle, refused = _bundle(settings)
+    unit = Unit(settings, bundle, SystemClock())
+    unit.fault("settings", bool(problems))
+    unit.fault("model", refused)
+    unit.run(stop)
+    return 0
+
+
+def _settings(args: argparse.Namespace) -> tuple[Settings, str | None]:
+    """The settings that hold. Bad ones never stop a unit that has had good ones: it goes on with those and says so."""
+    path = config_path(args)
+    if path is None:
+        return with_source(Settings(), args.source), None
+    settings, problem = load_or_last_good(path, default_folder())
+    if problem:
+        log.error("%s", problem)
+    return with_source(settings, args.source), problem
+
+
+def _bundle(settings: Settings) -> tuple[Path, bool]:
+    """The bundle that serves, and whether another one was asked for and refused (DESIGN section 6.2)."""
+    asked = bundle_of(settings)
+    try:
+        read_card(asked)
+    except BundleError as error:
+        shipped = shipped_bundle()
+        if asked == shipped:
+            raise
+        log.error("%s; watching with the bundle of this version", error)
+        return shipped, True
+    return asked, False
