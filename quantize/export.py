@@ -5,8 +5,6 @@ litert-torch orders unnamed inputs as text (args_1, args_10, args_2), so everyth
 
 from __future__ import annotations
 
-import contextlib
-import io
 import tempfile
 from pathlib import Path
 
@@ -14,12 +12,13 @@ import torch
 
 from device.preprocess import CHANNELS
 from device.runner import FRAME, SIGNATURE
+from quantize.quiet import quiet
 from training.networks import FallNetwork, Step, fold_batchnorm
 
 
 def step_of(network: FallNetwork) -> Step:
     """The step form that is exported: eval mode, batch norms folded, on the CPU; the network itself is left alone."""
-    return Step(fold_batchnorm(network).cpu())
+    return Step(fold_batchnorm(network).cpu()).eval()
 
 
 def sample_inputs(step: Step) -> dict[str, torch.Tensor]:
@@ -30,12 +29,9 @@ def sample_inputs(step: Step) -> dict[str, torch.Tensor]:
 
 def to_tflite(step: Step) -> bytes:
     """The float model as a flatbuffer. Takes about 7 s for 0.2 M parameters; prints nothing."""
-    import litert_torch
+    with tempfile.TemporaryDirectory() as folder, quiet():
+        import litert_torch
 
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        model = litert_torch.signature(SIGNATURE, step, sample_kwargs=sample_inputs(step)).convert()
-    with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "float.tflite"
-        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-            model.export(str(path))
+        litert_torch.signature(SIGNATURE, step, sample_kwargs=sample_inputs(step)).convert().export(str(path))
         return path.read_bytes()

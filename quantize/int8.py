@@ -8,9 +8,6 @@ from a state's way out to its way in) shares one range, so that a state fed back
 
 from __future__ import annotations
 
-import contextlib
-import io
-import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -20,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from device.runner import FRAME, NEXT_PREFIX, SIGNATURE, STATE_PREFIX
+from quantize.quiet import quiet
 
 Span = tuple[float, float]
 """Lowest and highest value of a tensor."""
@@ -85,7 +83,7 @@ def calibrate(model: bytes, windows: Iterable[NDArray[np.uint8]]) -> Calibration
     from ai_edge_quantizer import calibrator
 
     mode = calibrator.CalibrationMode.CALIBRATION_PRESERVE_ALL_TENSORS
-    with _quiet():
+    with quiet():
         calibration = calibrator.Calibrator(model, num_threads=1, mode=mode, qsv_update_func=_keep_every_step)
         run = calibrator.CalibrationSignatureRunner(calibration, SIGNATURE, mode=mode)
         zeros = {
@@ -161,7 +159,7 @@ def quantize(model: bytes, spans: dict[str, Span]) -> bytes:
         name: {"min": np.array([[low]], np.float32), "max": np.array([[high]], np.float32)}
         for name, (low, high) in spans.items()
     }
-    with _quiet():
+    with quiet():
         work = quantizer.Quantizer(model, recipe.static_wi8_ai8())
         result = work.quantize(as_arrays, enable_progress_report=False)
     if result.quantized_model is None:
@@ -237,15 +235,3 @@ def _operator_name(flat: Any, operator: Any) -> str:
     code = flat.operatorCodes[operator.opcodeIndex]
     number = max(code.builtinCode, code.deprecatedBuiltinCode)
     return next(str(name) for name, value in vars(schema.BuiltinOperator).items() if value == number)
-
-
-@contextlib.contextmanager
-def _quiet() -> Any:
-    """The quantizer's progress bars, one a step, say nothing that the caller's own bar does not."""
-    with (
-        warnings.catch_warnings(),
-        contextlib.redirect_stdout(io.StringIO()),
-        contextlib.redirect_stderr(io.StringIO()),
-    ):
-        warnings.simplefilter("ignore")
-        yield

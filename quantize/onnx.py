@@ -6,13 +6,9 @@ no tying. TensorRT wants another, symmetric file; it gets the float one with fp1
 
 from __future__ import annotations
 
-import contextlib
-import io
-import logging
-import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import torch
@@ -20,6 +16,7 @@ from numpy.typing import NDArray
 
 from device.runner import FRAME, LOGITS, NEXT_PREFIX, STATE_PREFIX
 from quantize.export import sample_inputs
+from quantize.quiet import quiet
 from training.networks import Step
 
 OPSET: Final = 18
@@ -29,7 +26,7 @@ def write_float(step: Step, path: Path) -> None:
     """The float network as one ONNX file with the step's own input and output names."""
     inputs = sample_inputs(step)
     following = [name.replace(STATE_PREFIX, NEXT_PREFIX) for name in step.state_names]
-    with _quiet():
+    with quiet():
         torch.onnx.export(
             step,
             (),
@@ -48,7 +45,7 @@ def write_int8(float_path: Path, path: Path, windows: Iterable[NDArray[np.uint8]
     """The QDQ int8 twin, calibrated with true extremes on the windows streamed through the float file."""
     from onnxruntime import quantization
 
-    with _quiet():
+    with quiet():
         quantization.quantize_static(
             str(float_path),
             str(path),
@@ -111,17 +108,3 @@ class _StreamedInputs:
             for picture in window:
                 yield step.inputs(picture)
                 step.step(picture)
-
-
-@contextlib.contextmanager
-def _quiet() -> Any:
-    """The exporter narrates its passes and advises on options that were chosen on purpose."""
-    root = logging.getLogger()
-    level = root.level
-    root.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        root.setLevel(level)

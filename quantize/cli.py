@@ -1,0 +1,61 @@
+"""`fallwatch quantize CHECKPOINT -o BUNDLE`: from trained weights to the folder a unit runs."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from device.card import TFLITE_FILE
+from device.errors import FallwatchError
+
+
+class QuantizeError(FallwatchError):
+    """What stopped the making of a bundle, in one sentence."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of the subcommand."""
+    parser.add_argument("checkpoint", type=Path, help="trained weights, as written by `fallwatch train`")
+    parser.add_argument("-o", "--out", type=Path, required=True, metavar="BUNDLE", help="folder to make, or to replace")
+    parser.add_argument(
+        "--about", type=Path, required=True, metavar="TOML", help="what the card says besides: see quantize/cards/"
+    )
+    parser.add_argument("--clips", type=Path, metavar="CSV", help="table of real clips; its trainable rows calibrate")
+    parser.add_argument("--synth", type=Path, metavar="FOLDER", help="rendered clips to calibrate on besides")
+    parser.add_argument("--cache", type=Path, default=Path("runs/cache"), help="decoded footage (default: %(default)s)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Make the bundle and say how well it agrees with the float network; 0 when it was written."""
+    import torch
+
+    from device.card import BundleError
+    from quantize.about import read_about
+    from quantize.agreement import compare
+    from quantize.bundle import make_bundle
+    from quantize.footage import gather, one_stream
+    from quantize.int8 import QuantizationError
+    from training.checkpoint import CheckpointError, load
+    from training.footage import FootageError
+    from training.index import ClipTableError
+
+    torch.set_num_threads(1)  # steps are too small to share; two threads only wait for each other
+    try:
+        about = read_about(args.about)
+        network = load(args.checkpoint).build()
+        pictures = gather(args.clips, args.synth, network.config.raster, args.cache)
+        made = make_bundle(network, about, pictures, args.out, _say)
+        stream = compare(network, made.path, [one_stream([*pictures.held_out])])
+    except (BundleError, CheckpointError, ClipTableError, FootageError, QuantizationError, ValueError) as error:
+        raise QuantizeError(str(error)) from None
+    size = (made.path / TFLITE_FILE).stat().st_size
+    print(f"{made.path}: {made.card.model_id}, {size} bytes int8, {len(made.card.states)} states tied")
+    print("operators, all int8: " + ", ".join(f"{count} {name}" for name, count in made.operators.items()))
+    print(f"held-out clips ({made.card.quantization['method']}): {made.agreement}")
+    print(f"one stream, no reset: {stream}")
+    return 0
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
