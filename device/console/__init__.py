@@ -6,16 +6,18 @@ FastAPI and uvicorn come with the `console` extra and are imported only when the
 from __future__ import annotations
 
 import socket
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from device.errors import FallwatchError, MissingExtra
 from device.settings import Settings
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-HINT = "the page needs FastAPI and uvicorn: pip install 'fallwatch[console]'"
+
+class ConsoleError(FallwatchError):
+    """The page cannot be served; the text says why and what to do."""
 
 
 def create_app(folder: Path, settings: Settings) -> FastAPI:
@@ -32,22 +34,19 @@ def address(settings: Settings) -> str:
 
 
 def serve(settings: Settings) -> int:
-    """Serve the page until Ctrl+C or SIGTERM. Exit code 0 fine, 1 with one sentence on stderr."""
+    """Serve the page until Ctrl+C or SIGTERM; 0 then. Raises ConsoleError in one sentence, MissingExtra."""
     try:
         from device.console.server import serve_on
     except ModuleNotFoundError as error:
-        print(f"fallwatch console: {HINT} ({error.name} is missing)", file=sys.stderr)
-        return 1
+        raise MissingExtra("console", error.name) from None
     folder = settings.store.path()
     try:
         listening = _listen(settings.console.host, settings.console.port)
     except OSError as error:
-        print(
-            f"fallwatch console: {address(settings)} cannot be opened ({error.strerror or error}); "
-            "end the program that uses the port, or set another one under [console] port",
-            file=sys.stderr,
-        )
-        return 1
+        raise ConsoleError(
+            f"{address(settings)} cannot be opened ({error.strerror or error}); "
+            "end the program that uses the port, or set another one under [console] port"
+        ) from None
     with listening:
         print(f"console: {address(settings)} over {folder} (Ctrl+C ends it)", flush=True)
         serve_on(listening, folder, settings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -93,6 +94,7 @@ class Reader:
             "marks": footage.marks(note),
             "thresholds": footage.thresholds(note, row["model_id"], self.settings),
             "model_id": row["model_id"],
+            "grew_from": json.loads(row["incident"]).get("detail", {}).get("of"),
         }
 
     def clip(self, incident_id: str) -> tuple[Path, str]:

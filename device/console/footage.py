@@ -37,11 +37,15 @@ def is_incident_id(text: str) -> bool:
 
 
 def clip_absence(row: sqlite3.Row, folder: Path, settings: Settings, wall: float) -> str | None:
-    """Why there is no clip to play, in one sentence; None when there is one."""
+    """Why there is no clip to play, in one sentence; None when there is one. wall: Unix seconds now."""
     if row["clip"] and (folder / CLIP).is_file():
         return None
     if row["clip"]:
         return "The clip was recorded and is no longer on this unit: erased, or removed to keep within the disk cap."
+    if row["kind"] == "long_lie":
+        return "A long lie has no clip of its own: the fall it grew from has."
+    if why := read_note(folder / NOTE).get("no_pictures"):
+        return f"No pictures of this event were kept: {str(why).rstrip('.')}."
     if not settings.recorder.enabled:
         return "The recorder is switched off in the settings: this event has its story and no pictures."
     post_s = settings.recorder.post_s + settings.fall.confirm_s + FINISH_S

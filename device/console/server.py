@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import signal
 import socket
+import threading
 from pathlib import Path
 from types import FrameType
 
 import uvicorn
 
 from device.console.app import build
+from device.console.stream import Watch
 from device.settings import Settings
 
 GRACE_S = 2
@@ -18,21 +20,23 @@ GRACE_S = 2
 
 
 class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, watch: Watch) -> None:
+        super().__init__(config)
+        self._watch = watch
+
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        self.config.app.state.watch.stop()
+        self._watch.stop()
         super().handle_exit(sig, frame)
-        # uvicorn raises caught signals again after stopping, for its caller: SIGTERM is a wish fulfilled, not a death.
-        self._captured_signals = [caught for caught in self._captured_signals if caught == signal.SIGINT]
 
 
 def serve_on(listening: socket.socket, folder: Path, settings: Settings) -> None:
     """Answer on a bound socket until a signal ends it."""
+    app = build(folder, settings)
     config = uvicorn.Config(
-        build(folder, settings),
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=GRACE_S,
+        app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=GRACE_S
     )
+    if threading.current_thread() is threading.main_thread():
+        # uvicorn raises what it caught again once it has stopped: SIGTERM is a wish fulfilled then, not a death.
+        signal.signal(signal.SIGTERM, lambda *_: None)
     with contextlib.suppress(KeyboardInterrupt):
-        _Server(config).run(sockets=[listening])
+        _Server(config, app.state.watch).run(sockets=[listening])

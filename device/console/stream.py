@@ -142,22 +142,31 @@ async def messages(watch: Watch, cursor: int | None) -> AsyncIterator[str]:
             spoke = float("-inf")
             if not pulse.trouble:
                 cursor = pulse.seq if cursor is None else cursor
-                for text, cursor in await _catch_up(watch.folder, cursor, pulse.seq):
-                    yield text
+                for missed in await _catch_up(watch.folder, cursor, pulse.seq):
+                    cursor = missed.cursor
+                    yield missed.text
         if time.monotonic() - spoke >= ALIVE_S:
             spoke = time.monotonic()
             yield message("alive", {"now": time.time(), "trouble": pulse.trouble, "status": pulse.status})
         await asyncio.sleep(LOOK_S)
 
 
-async def _catch_up(folder: Path, cursor: int, last_seq: int) -> list[tuple[str, int]]:
-    """What a page at `cursor` has missed, each message with the cursor it leads to."""
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """One message for a page that is behind, and the cursor it leads to."""
+
+    text: str
+    cursor: int
+
+
+async def _catch_up(folder: Path, cursor: int, last_seq: int) -> list[Missed]:
+    """What a page at `cursor` has missed, in order."""
     if cursor > last_seq or last_seq - cursor > BACKLOG:
-        return [(message("reset", {}, last_seq), last_seq)]
+        return [Missed(message("reset", {}, last_seq), last_seq)]
     try:
         entries = await run_in_threadpool(news, folder, cursor)
     except (store.StoreError, sqlite3.Error):
         return []  # the watch meets the same trouble within a look and says it
     if not entries:
-        return [(message("changed", {}), cursor)]
-    return [(message("journal", entry, entry["seq"]), entry["seq"]) for entry in entries]
+        return [Missed(message("changed", {}), cursor)]
+    return [Missed(message("journal", entry, entry["seq"]), entry["seq"]) for entry in entries]

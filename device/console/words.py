@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from device.alerts import CAUSES, spell
 from device.journal import ENDED_STATES
 
 KIND_WORDS = {
@@ -23,8 +24,10 @@ STAGE_WORDS = {
     ("fall", "suspected"): "A fall is suspected",
     ("fall", "confirmed"): "Fall confirmed: still down, the alert rings",
     ("fall", "dismissed"): "Dismissed: nobody stayed down after it",
+    ("floor", "noticed"): "Somebody is on the floor",
+    ("floor", "dismissed"): "Dismissed: not on the floor any more",
     ("floor", "confirmed"): "On the floor, no fall was seen: the alert rings",
-    ("long_lie", "confirmed"): "Long lie: down for an hour or more",
+    ("long_lie", "confirmed"): "Long lie: rings, most urgent",
     ("inactivity", "noticed"): "Somebody is there and has not moved",
     ("inactivity", "confirmed"): "Still no movement: the alert rings",
     ("inactivity", "ended"): "Movement again",
@@ -49,17 +52,12 @@ ACTION_WORDS = {
 
 LABEL_WORDS = {"true": "a true alarm", "false": "a false alarm", "unsure": "unsure"}
 
-PRIORITY_WORDS = {"silent": "shown, silent", "info": "shown", "fault": "fault", "warning": "warning", "urgent": "urgent"}
+PRIORITY_WORDS = {"silent": "shown, silent", "info": "shown"}
+"""Alert priorities whose own name says too little to a nurse."""
 
 
-def seconds_words(seconds: float) -> str:
-    """40.2 -> '40 s', 605 -> '10 min 5 s', 7200 -> '2 h'."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min" + (f" {whole % 60} s" if whole % 60 else "")
-    return f"{whole // 3600} h" + (f" {whole % 3600 // 60} min" if whole % 3600 // 60 else "")
+SHOWN = ("incident_id", "kind", "stage", "state", "room", "wall_start", "wall_confirmed", "wall_end", "peak", "label")
+"""Columns of the event table that the list shows as they are."""
 
 
 def stage_words(incident: dict[str, Any]) -> str:
@@ -68,11 +66,13 @@ def stage_words(incident: dict[str, Any]) -> str:
     words = STAGE_WORDS.get((kind, stage)) or ANY_KIND.get(stage) or stage.replace("_", " ").capitalize()
     if stage == "recovered":
         down_s = detail.get("down_s", incident["wall"] - incident["wall_start"])
-        return f"{words} after {seconds_words(float(down_s))}"
+        return f"{words} after {spell(float(down_s))}"
     if kind == "inactivity" and "still_s" in detail:
-        return f"{words} ({seconds_words(float(detail['still_s']))} still)"
+        return f"{words} ({spell(float(detail['still_s']))} still)"
+    if kind == "long_lie" and "down_s" in detail:
+        return f"{words}, after {spell(float(detail['down_s']))}"
     if kind in ("blind", "unit") and "cause" in detail:
-        return f"{words}: {str(detail['cause']).replace('_', ' ')}"
+        return f"{words}: {CAUSES.get(str(detail['cause']), detail['cause'])}"
     return words
 
 
@@ -103,9 +103,8 @@ def urgency(row: sqlite3.Row) -> str:
 
 def summary(row: sqlite3.Row, has_thumb: bool) -> dict[str, Any]:
     """One event as the list shows it."""
-    kept = ("incident_id", "kind", "stage", "state", "room", "wall_start", "wall_confirmed", "wall_end", "peak", "label")
     return {
-        **{name: row[name] for name in kept},
+        **{name: row[name] for name in SHOWN},
         "title": KIND_WORDS.get(row["kind"], row["kind"]),
         "says": stage_words(json.loads(row["incident"])),
         "stands": state_words(row),
@@ -159,15 +158,14 @@ def unit_status(entries: Sequence[sqlite3.Row], boot: str) -> dict[str, Any]:
     entries: in order, oldest first. boot: this boot's id. `known`: running (an entry of this boot and no stop since),
     stopped (it said so), rebooted (the machine has started again since its last word), nothing (no entry).
     """
-    by_unit = [entry for entry in entries if entry["what"] not in ("label",)]
+    by_unit = [entry for entry in entries if entry["what"] != "label"]
     if not by_unit:
         return {"known": "nothing", "last_wall": None, "faults": []}
     last = by_unit[-1]
-    said = next((entry for entry in reversed(by_unit) if entry["what"] == "unit"), None)
     known = "running"
     if last["boot_id"] != boot:
         known = "rebooted"
-    elif said is not None and "stop" in json.dumps(json.loads(said["body"])).lower() and said["seq"] == last["seq"]:
+    elif last["what"] == "unit" and json.loads(last["body"]).get("said") == "stopped":
         known = "stopped"
     return {"known": known, "last_wall": last["wall"], "faults": open_faults(by_unit)}
 

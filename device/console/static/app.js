@@ -37,7 +37,7 @@ function row(event) {
         "span",
         { class: "row-words" },
         h("span", { class: "row-title" }, icon(event.kind), h("strong", {}, event.title), h("span", { class: "room" }, event.room)),
-        h("span", { class: "says" }, event.urgency === "over" ? event.stands : event.says),
+        h("span", { class: "says" }, event.urgency === "over" || event.urgency === "attended" ? event.stands : event.says),
         h("span", { class: "when" }, clock(event.wall_start), " · ", agoElement(event.wall_start)),
         h(
           "span",

@@ -5,11 +5,11 @@ import { STEP_S, Timeline } from "./timeline.js";
 
 const LABELS = [["true", "True alarm"], ["false", "False alarm"], ["unsure", "Unsure"]];
 const LEVELS = [
-  ["broker", "Broker", "The site's broker has the alert"],
-  ["consumer", "Screens and phones", "A device that shows alerts has it"],
-  ["human", "People", "Somebody has acted"],
+  ["broker", "Broker", "The site's broker has not confirmed it yet."],
+  ["consumer", "Screens and phones", "No screen or phone has confirmed it yet."],
+  ["human", "People", "Nobody has acted yet."],
 ];
-const WHO = { unit: "unit", human: "attended", reviewer: "true" };
+const SPEEDS = [0.25, 0.5, 1, 2];
 
 export class EventView {
   constructor(root) {
@@ -85,19 +85,49 @@ export class EventView {
 
   #clip(found) {
     if (!found.clip) {
-      return [h("div", { class: "absent" }, icon("none"), h("p", {}, found.clip_absence))];
+      return [h("div", { class: "absent" }, icon("none"), h("p", {}, found.clip_absence),
+        found.grew_from && h("a", { class: "button", href: `#/event/${found.grew_from}` }, "Open it"))];
     }
     const address = `/api/events/${this.id}/clip.mp4`;
-    this.video = h("video", { src: address, controls: true, playsinline: true, preload: "auto", "aria-label": "Clip of the event",
-      poster: found.event.thumb ? `/api/events/${this.id}/thumb.jpg` : null });
+    // The page's own buttons stand below the picture: a browser's bar would lie over whoever lies on the floor.
+    this.video = h("video", { src: address, playsinline: true, preload: "auto", "aria-label": "Clip of the event",
+      poster: found.event.thumb ? `/api/events/${this.id}/thumb.jpg` : null, click: () => this.#play(),
+      error: () => this.#unplayable() });
     this.video.muted = true;
-    return [
-      this.video,
-      h("div", { class: "clip-tools" },
-        h("a", { class: "button", href: `${address}?download=1`, download: true }, icon("download"), "Download clip"),
-        h("button", { type: "button", click: () => document.getElementById("keys").showModal() }, icon("keys"), "Keys"),
-        found.clip_sha256 && h("span", { class: "hash", title: `SHA-256 ${found.clip_sha256}` }, `sha256 ${found.clip_sha256.slice(0, 12)}…`)),
-    ];
+    return [this.video, this.#tools(this.video, address, found.clip_sha256)];
+  }
+
+  #tools(video, address, sha256) {
+    const tool = (name, words, click) => h("button", { type: "button", "aria-label": words, title: words, click }, icon(name));
+    const play = h("button", { type: "button", class: "play", click: () => this.#play() }, icon("play"), "Play");
+    for (const name of ["play", "pause", "ended"]) {
+      video.addEventListener(name, () =>
+        play.replaceChildren(...(video.paused ? [icon("play"), "Play"] : [icon("pause"), "Pause"])));
+    }
+    const speed = h("select", { "aria-label": "Speed", change: () => (video.playbackRate = Number(speed.value)) },
+      SPEEDS.map((rate) => h("option", { value: rate, selected: rate === 1 }, `${rate}×`)));
+    const full = tool("full", "Full screen", () => video.requestFullscreen?.());
+    video.addEventListener("fullscreenchange", () => (video.controls = document.fullscreenElement === video));
+    return h("div", { class: "clip-tools" },
+      play,
+      tool("earlier", "One step back", () => this.timeline?.step(-STEP_S)),
+      tool("later", "One step on", () => this.timeline?.step(STEP_S)),
+      speed,
+      full,
+      h("button", { type: "button", class: "keys-button", click: () => document.getElementById("keys").showModal() }, icon("keys"), "Keys"),
+      h("a", { class: "button", href: `${address}?download=1`, download: true }, icon("download"), "Download clip"),
+      sha256 && h("span", { class: "hash", title: `SHA-256 ${sha256}` }, `sha256 ${sha256.slice(0, 12)}…`));
+  }
+
+  #play() {
+    if (this.video.paused) this.video.play().catch(() => this.#unplayable());
+    else this.video.pause();
+  }
+
+  #unplayable() {
+    if (!this.video?.error) return;
+    this.video.replaceWith(h("div", { class: "absent" }, icon("warn"),
+      h("p", {}, "This browser cannot play the clip: the file is damaged, or the browser has no H.264. It can be downloaded.")));
   }
 
   #words(found) {
@@ -131,7 +161,7 @@ export class EventView {
     const onButton = event.target.closest("button, a");
     const step = event.shiftKey ? 1 : STEP_S;
     const act = {
-      " ": () => !onButton && this.video && (this.video.paused ? this.video.play() : this.video.pause()),
+      " ": () => this.video && this.#play(),
       ArrowLeft: () => this.timeline?.step(-step),
       ArrowRight: () => this.timeline?.step(step),
       Home: () => this.timeline?.seek(0),
@@ -164,12 +194,12 @@ function story({ story: lines, event }) {
 }
 
 function receipts({ receipts: came, alerts, waiting, event }) {
-  const levels = LEVELS.map(([level, title, meaning]) =>
+  const levels = LEVELS.map(([level, title, absent]) =>
     h("li", {}, icon(came[level].length ? "over" : "none"),
       h("div", {}, h("h3", {}, title),
         came[level].length
           ? h("ul", {}, came[level].map((receipt) => h("li", {}, h("time", {}, clock(receipt.wall)), " ", receipt.words)))
-          : h("p", { class: "soft" }, `${meaning}: not yet known`))));
+          : h("p", { class: "soft" }, absent))));
   return h("section", { class: "card receipts" }, h("h2", {}, "Alert and receipts"),
     waiting > 0 && h("p", { class: "waiting" }, icon("warn"), ` ${waiting} message${waiting === 1 ? " waits" : "s wait"} for the broker.`),
     alerts.length
