@@ -59,16 +59,22 @@ class Outbox:
             return error
         return None
 
-    def pending(self, limit: int = BATCH) -> list[Letter]:
-        """What the broker has not got yet, oldest first, from disk and from memory. Raises StoreError."""
-        try:
-            rows = self.journal.connection.execute(
-                "SELECT * FROM outbox ORDER BY seq LIMIT ?", (limit + len(self._gone),)
-            ).fetchall()
-        except sqlite3.Error as error:
-            raise StoreError(f"{self.journal.folder}: the outbox cannot be read ({error}); check the disk") from None
+    def pending(self, limit: int = BATCH, alert_id: str = "") -> list[Letter]:
+        """What the broker has not got yet, oldest first, from disk and from memory. Raises StoreError.
+
+        alert_id: only the messages of this alert; "" means all.
+        """
+        rows = self._read(
+            "SELECT * FROM outbox WHERE ? IN ('', alert_id) ORDER BY seq LIMIT ?", alert_id, limit + len(self._gone)
+        )
         stored = [_letter_from(row) for row in rows if row["seq"] not in self._gone]
-        return sorted((*stored, *self.spill.letters()), key=lambda letter: letter.seq)[:limit]
+        spilt = [letter for letter in self.spill.letters() if alert_id in ("", letter.alert_id)]
+        return sorted((*stored, *spilt), key=lambda letter: letter.seq)[:limit]
+
+    def waiting(self) -> int:
+        """How many messages the broker has not got yet. Raises StoreError."""
+        stored = int(self._read("SELECT count(*) FROM outbox")[0][0])
+        return stored - len(self._gone) + len(self.spill.letters())
 
     def sent(self, seq: int) -> None:
         """Count one attempt. A disk that does not take it costs only the count."""
@@ -125,6 +131,12 @@ class Outbox:
             return False
         self.reserve.keep()
         return True
+
+    def _read(self, query: str, *values: str | float) -> list[sqlite3.Row]:
+        try:
+            return self.journal.connection.execute(query, values).fetchall()
+        except sqlite3.Error as error:
+            raise StoreError(f"{self.journal.folder}: the outbox cannot be read ({error}); check the disk") from None
 
     def _with_room(self, write: Callable[[], None]) -> None:
         try:

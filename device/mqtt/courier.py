@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
-import os
 import random
-import re
 import selectors
 import socket
 import threading
-from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
 from enum import Enum
@@ -19,13 +15,14 @@ from typing import Any
 
 from device.clock import Clock
 from device.journal import Journal
+from device.mqtt.answers import Answers
 from device.mqtt.faults import Faults
 from device.mqtt.link import Link, LinkError, Will
+from device.mqtt.presence import Presence
 from device.mqtt.truths import Truths, worth_telling
-from device.mqtt.window import ACK_DEADLINE_S, Window
+from device.mqtt.window import ACK_DEADLINE_S, FAILURE, Window
 from device.outbox import Outbox, active_alert
-from device.payloads import INBOUND, PayloadError, active_payload, faults_payload, health_payload, inbound
-from device.records import Receipt
+from device.payloads import active_payload, faults_payload, health_payload
 from device.settings import Settings
 from device.spill import Spill
 from device.store import StoreError
@@ -47,7 +44,6 @@ SETTLE_S = 5.0
 """How often what is only in memory is tried on the disk again."""
 GOODBYE_SHARE = 0.5
 """Share of stop()'s time in which alerts that are due still go out."""
-LOCK = "courier.lock"
 
 
 class LinkState(Enum):
@@ -71,10 +67,11 @@ class Courier:
     def __init__(self, settings: Settings, folder: Path, clock: Clock) -> None:
         self.state = LinkState.STOPPED if settings.mqtt.enabled else LinkState.OFF
         self.error = ""
-        self.inbox: deque[Receipt] = deque(maxlen=1000)
         self.faults = Faults()
         self.spill = Spill()
         self.branch = branch(settings)
+        self._answers = Answers(self.branch, clock, self.faults)
+        self.inbox = self._answers.inbox
         self._settings = settings
         self._folder = folder
         self._clock = clock
@@ -127,29 +124,36 @@ class Courier:
         self.wake()
 
     def _run(self) -> None:
+        failures = 0
         with self._presence:
-            failures = 0
             while self._stop_at is None:
-                self.state = LinkState.CONNECTING if not failures else self.state
                 try:
-                    self._settle(self._clock.now(), self._clock.wall())
-                    self._serve()
-                except (LinkError, StoreError) as error:
-                    failures = 0 if self.state is LinkState.CONNECTED else failures
-                    self._down(error)
+                    failures = self._round(failures)
                 except Exception as error:  # a courier that dies takes every later alert with it
                     log.exception("the courier starts again")
                     self._down(error)
-                if self._stop_at is None:
-                    self._pause(self._wait_s(failures))
-                failures += 1
-            self._close_outbox()
-            self.state = LinkState.STOPPED
+                    self._pause(BACKOFF_S[-1], settle=False)
+            with suppress(Exception):
+                self._close_outbox()
+        self.state = LinkState.STOPPED
+
+    def _round(self, failures: int) -> int:
+        """One connection and the wait after it; returns how many in a row have failed by now."""
+        if failures == 0:
+            self.state = LinkState.CONNECTING
+        try:
+            self._settle(self._clock.now(), self._clock.wall())
+            self._serve()
+        except (LinkError, StoreError) as error:
+            failures = 0 if self.state is LinkState.CONNECTED else failures
+            self._down(error)
+            self._pause(self._wait_s(failures))
+        return failures + 1
 
     def _serve(self) -> None:
         """One connection, from CONNECT until it is lost or we are stopped. Raises LinkError, StoreError."""
         mqtt = self._settings.mqtt
-        link = Link(mqtt, self._settings.unit.id, self._receive, Will(f"{self.branch}/availability", "offline"))
+        link = Link(mqtt, self._settings.unit.id, self._answers.take, Will(f"{self.branch}/availability", "offline"))
         try:
             link.open()
             self._await(link)
@@ -171,7 +175,7 @@ class Courier:
     def _greet(self, link: Link) -> None:
         self.state, self.error = LinkState.CONNECTED, ""
         log.info("%s: connected to the broker", link.address)
-        link.subscribe([f"{self.branch}/alert/+/{word}" for word in INBOUND])
+        link.subscribe(self._answers.topics)
         if self._window is not None:
             self._window.forget()
         self._truths.forget()
@@ -196,7 +200,7 @@ class Courier:
         if self._window is not None:
             try:
                 self._window.fill(link)
-                waiting = len(self._window.outbox.pending())
+                waiting = self._window.outbox.waiting()
                 alert, standing, count = active_alert(self._window.outbox)
                 self._truths.set("alert/active", active_payload(self._settings.unit, alert, standing, count))
             except StoreError as error:
@@ -214,7 +218,7 @@ class Courier:
             topic = self._truths.acked(ack.mid)
             if topic is None and self._window is not None:
                 self._window.acked(ack, link.address)
-            elif topic is not None and ack.code >= 0x80:
+            elif topic is not None and ack.code >= FAILURE:
                 text = f"{link.address} refuses {topic} ({ack.name}); check its ACL"
                 self.faults.latch("alert_refused", text, self._clock.wall())
         if link.unsubscribed:
@@ -229,7 +233,7 @@ class Courier:
     def _goodbye(self, link: Link) -> None:
         """Last alerts, then offline, then DISCONNECT."""
         window = self._window
-        while window is not None and self._clock.now() < (self._stop_at or 0.0) and window.outbox.pending():
+        while window is not None and self._clock.now() < (self._stop_at or 0.0) and window.outbox.waiting():
             self._turn(link)
         self._truths.set("availability", "offline")
         self._truths.publish(link, self._clock.now(), self._clock.wall())
@@ -238,31 +242,6 @@ class Courier:
             link.turn(0.1)
             self._take_acks(link)
         link.close()
-
-    def _receive(self, topic: str, raw: bytes) -> None:
-        """One message from outside; whatever it is, the courier goes on."""
-        try:
-            self._answered(topic, raw)
-        except PayloadError as error:
-            log.warning("ignored a message: %s", error)
-        except StoreError as error:
-            self.faults.latch("disk", str(error), self._clock.wall())
-        except Exception:
-            log.exception("ignored a message on %.100r", topic)
-
-    def _answered(self, topic: str, raw: bytes) -> None:
-        match = re.fullmatch(re.escape(self.branch) + r"/alert/([a-zA-Z0-9_-]{1,64})/(receipt|ack)", topic)
-        if match is None:
-            raise PayloadError(f"{topic[:100]!r} is no topic of an answer, expected alert/<id>/receipt or ack")
-        if self._window is None:
-            raise StoreError("an answer came while the journal cannot be opened; it does not count")
-        alert_id, word = match.groups()
-        receipt, nonce = inbound(word, alert_id, raw)
-        refused = self._window.outbox.answer(receipt, nonce, self._clock.wall(), self._clock.now())
-        if refused:
-            log.info("%s: %s from %s does not count: %s", alert_id, receipt.action, receipt.by, refused)
-        else:
-            self.inbox.append(receipt)
 
     def _settle(self, now: float, wall: float) -> None:
         if now - self._settle_at < SETTLE_S:
@@ -282,7 +261,7 @@ class Courier:
         except StoreError as error:
             self.faults.latch("disk", str(error), self._clock.wall())
             return
-        outbox = Outbox(journal, self._settings, self.spill)
+        self._answers.outbox = outbox = Outbox(journal, self._settings, self.spill)
         self._window = Window(outbox, self.branch, self._clock, self.faults)
 
     def _close_outbox(self) -> None:
@@ -303,50 +282,20 @@ class Courier:
         wait = BACKOFF_S[min(failures, len(BACKOFF_S) - 1)]
         return min(BACKOFF_S[-1], wait * random.uniform(1.0 - JITTER, 1.0 + JITTER))
 
-    def _pause(self, seconds: float) -> None:
+    def _pause(self, seconds: float, *, settle: bool = True) -> None:
         end = self._clock.now() + seconds
         with selectors.DefaultSelector() as waiting:
             waiting.register(self._wake_in, selectors.EVENT_READ)
             while self._stop_at is None and (left := end - self._clock.now()) > 0:
                 waiting.select(min(left, SETTLE_S))
                 self._drain()
-                self._settle(self._clock.now(), self._clock.wall())
+                if settle:
+                    self._settle(self._clock.now(), self._clock.wall())
 
     def _drain(self) -> None:
         with suppress(BlockingIOError):
             while self._wake_in.recv(4096):
                 pass
-
-
-class Presence:
-    """Tells other processes that this unit's courier is at work: a lock on a file, gone with the process."""
-
-    def __init__(self, folder: Path) -> None:
-        self._path = folder / LOCK
-        self._handle: int | None = None
-
-    def __enter__(self) -> Presence:
-        return self
-
-    def take(self) -> bool:
-        """Try to hold the lock; the courier works without it as well, and tries again every few seconds."""
-        if self._handle is not None:
-            return True
-        with suppress(OSError):
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            handle = os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600)
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                os.close(handle)
-            else:
-                self._handle = handle
-        return self._handle is not None
-
-    def __exit__(self, *_: object) -> None:
-        if self._handle is not None:
-            os.close(self._handle)
-            self._handle = None
 
 
 def branch(settings: Settings) -> str:

@@ -13,10 +13,11 @@ from ulid import ULID
 from device.alerts import alert_for
 from device.clock import Clock
 from device.journal import Journal
-from device.mqtt.courier import branch, Presence
+from device.mqtt.courier import branch
 from device.mqtt.faults import Faults
 from device.mqtt.link import Link, LinkError
-from device.mqtt.window import Window
+from device.mqtt.presence import Presence
+from device.mqtt.window import FAILURE, Window
 from device.outbox import Outbox
 from device.records import Incident
 from device.settings import Settings
@@ -63,7 +64,6 @@ def send_waiting(settings: Settings, folder: Path, clock: Clock, deadline_s: flo
 
 def _carry(outbox: Outbox, settings: Settings, clock: Clock, deadline_s: float, alert_id: str) -> Errand:
     began = clock.now()
-    faults = Faults()
     by: Literal["unit", "self"] = "self"
     error = "mqtt.enabled is false in the settings: nothing is sent; write true"
     if settings.mqtt.enabled:
@@ -71,7 +71,7 @@ def _carry(outbox: Outbox, settings: Settings, clock: Clock, deadline_s: float, 
             if lock.take():
                 # Its own client id: a second client under the unit's name would throw the unit off the broker.
                 name = f"{settings.unit.id}-errand-{str(ULID())[-6:]}"
-                window = Window(outbox, branch(settings), clock, faults)
+                window = Window(outbox, branch(settings), clock, Faults())
                 try:
                     link = Link(settings.mqtt, name, lambda topic, raw: None)
                     error = _go(link, window, began + deadline_s, alert_id, clock)
@@ -80,16 +80,15 @@ def _carry(outbox: Outbox, settings: Settings, clock: Clock, deadline_s: float, 
             else:
                 by = "unit"
                 error = _wait(outbox, clock, began + deadline_s, alert_id)
-    waiting = len(_left(outbox, ""))
-    refusals = [str(fault["text"]) for fault in faults.all() if fault["cause"] == "alert_refused"]
-    done = not _left(outbox, alert_id)
+    waiting = outbox.waiting()
+    done = not outbox.pending(1, alert_id)
     return Errand(
         alert_id=alert_id,
         delivered=done,
         seconds=clock.now() - began,
         by=by,
         waiting=waiting,
-        error="" if done else (refusals[0] if refusals else error),
+        error="" if done else error,
         listened=_listened(outbox, alert_id) if done and settings.mqtt.protocol == "5" else None,
     )
 
@@ -100,29 +99,27 @@ def _go(link: Link, window: Window, end: float, alert_id: str, clock: Clock) -> 
         link.open()
         while clock.now() < end:
             if link.connected():
-                window.fill(link, alert_id or None)
-                if window.idle() and not _left(window.outbox, alert_id):
+                window.fill(link, alert_id)
+                if window.idle() and not window.outbox.pending(1, alert_id):
                     link.close()
                     return ""
             link.turn(TURN_S)
-            for ack in link.acked:
+            acks, link.acked = link.acked, []
+            for ack in acks:
                 window.acked(ack, link.address)
-            link.acked.clear()
+                if ack.code >= FAILURE:
+                    return f"{link.address}: the broker refuses alerts of this unit ({ack.name}); check its ACL"
     finally:
         link.drop()
     return f"{link.address}: no receipt from the broker in time; it stays in the outbox"
 
 
 def _wait(outbox: Outbox, clock: Clock, end: float, alert_id: str) -> str:
-    while _left(outbox, alert_id):
+    while outbox.pending(1, alert_id):
         if clock.now() > end:
             return "the running unit has not brought it to the broker in time; see its log and `fallwatch check`"
         time.sleep(TURN_S)
     return ""
-
-
-def _left(outbox: Outbox, alert_id: str) -> list[int]:
-    return [letter.seq for letter in outbox.pending() if alert_id in ("", letter.alert_id)]
 
 
 def _listened(outbox: Outbox, alert_id: str) -> bool | None:

@@ -48,18 +48,18 @@ class Window:
         """A new connection knows nothing of the last one: all that had no receipt is sent again."""
         self._flying.clear()
 
-    def fill(self, link: Link, only: str | None = None) -> None:
+    def fill(self, link: Link, only: str = "") -> None:
         """Send what is due, oldest first, as far as the window reaches. Raises StoreError, LinkError.
 
-        only: send the alert with this id and leave the rest.
+        only: send the messages of this alert and leave the rest; "" means all.
         """
         now = self._clock.now()
         flying = {sent.letter.seq for sent in self._flying.values()}
-        for letter in self.outbox.pending():
+        reach = SIZE + len(flying) + len(self._held)
+        for letter in self.outbox.pending(reach, only):
             if len(self._flying) >= SIZE:
                 return
-            due = letter.seq not in flying and self._held.get(letter.seq, now) <= now
-            if due and only in (None, letter.alert_id):
+            if letter.seq not in flying and self._held.get(letter.seq, now) <= now:
                 self._flying[link.publish(self._post(letter))] = _Sent(letter, now)
                 self.outbox.sent(letter.seq)
 
