@@ -1,0 +1,138 @@
+"""`fallwatch synth`: render synthetic clips into a folder, resumable, with a contact sheet and statistics."""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from tqdm import tqdm
+
+from training.synth.clip import Clip, Options, clip_path, load_clip, make_clip, save_clip
+from training.synth.sheet import statistics, write_sheet
+
+DEFAULT_DATA: Final = Path(__file__).resolve().parents[3] / "shared" / "data"
+PROGRESS: Final = "PROGRESS"
+SHEET_CLIPS: Final = 24
+
+EXAMPLE = "example: fallwatch synth --clips 200 --seed 1 --out clips --sheet sheet.png"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `fallwatch synth`."""
+    parser.epilog = EXAMPLE
+    parser.add_argument("--clips", type=int, required=True, help="how many clips the folder shall hold")
+    parser.add_argument("--seed", type=int, required=True, help="clip i depends on this number and i only")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the clips; whole clips already there are kept")
+    parser.add_argument("--workers", type=int, default=2, help="processes that render (default 2)")
+    parser.add_argument("--steps", type=int, default=60, help="length of a clip in steps of 0.1 s (default 60)")
+    parser.add_argument("--data", type=Path, default=DEFAULT_DATA, help="folder with rooms/ and textures/ (CC0 photographs); "
+                        "procedural textures only where it is absent")  # fmt: skip
+    parser.add_argument("--sheet", type=Path, help=f"PNG with the first {SHEET_CLIPS} clips, labels drawn")
+
+
+def _wrong_use(args: argparse.Namespace) -> str | None:
+    """What is wrong with the options, in one sentence, or None."""
+    if args.clips < 1 or args.workers < 1 or args.seed < 0:
+        return "--clips and --workers must be at least 1, --seed at least 0"
+    if not 20 <= args.steps <= 200:
+        return f"--steps {args.steps} is outside 20..200 (2 to 20 s)"
+    if args.out.exists() and not args.out.is_dir():
+        return f"--out {args.out} is a file; name a folder"
+    return None
+
+
+def _kept(args: argparse.Namespace) -> tuple[list[int], str | None]:
+    """Indices that are still to be made, and a sentence when the folder belongs to another run."""
+    missing = []
+    for index in range(args.clips):
+        path = clip_path(args.out, index)
+        try:
+            clip = load_clip(path) if path.exists() else None
+        except ValueError:
+            clip = None
+        if clip is None:
+            missing.append(index)
+        elif clip.meta["seed"] != args.seed or len(clip.label) != args.steps:
+            return [], (f"{path} was made with --seed {clip.meta['seed']} --steps {len(clip.label)}; "
+                        "use another --out folder for other options")  # fmt: skip
+    return missing, None
+
+
+def _render(job: tuple[int, int, Options, Path]) -> tuple[int, str]:
+    """Make and save one clip in a worker; the second part is the reason when no valid scene was found."""
+    seed, index, options, folder = job
+    try:
+        save_clip(make_clip(seed, index, options), clip_path(folder, index))
+    except (RuntimeError, OSError) as error:
+        return index, str(error)
+    return index, ""
+
+
+def _finished(jobs: list[tuple[int, int, Options, Path]], workers: int) -> Iterator[tuple[int, str]]:
+    """Jobs as they finish, rendered here for one worker, else in fresh processes with a renderer each."""
+    if workers == 1:
+        yield from map(_render, jobs)
+        return
+    with multiprocessing.get_context("spawn").Pool(workers) as pool:
+        yield from pool.imap_unordered(_render, jobs)
+
+
+def _clips(args: argparse.Namespace) -> Iterator[Clip]:
+    for index in range(args.clips):
+        if clip_path(args.out, index).exists():
+            yield load_clip(clip_path(args.out, index))
+
+
+def run(args: argparse.Namespace) -> int:
+    """Render what is missing. 0 fine, 1 some clips could not be made or the run was interrupted, 2 wrong use."""
+    wrong = _wrong_use(args)
+    if wrong is None:
+        try:
+            args.out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            wrong = f"cannot make the folder {args.out}: {error.strerror}"
+    missing, foreign = ([], None) if wrong else _kept(args)
+    if wrong or foreign:
+        print(f"fallwatch synth: {wrong or foreign}", file=sys.stderr)
+        return 2
+    for leftover in args.out.glob(".clip_*.tmp"):
+        leftover.unlink(missing_ok=True)
+    data = args.data if (args.data / "rooms").is_dir() or (args.data / "textures").is_dir() else None
+    if data is None:
+        print(f"fallwatch synth: no photographs in {args.data}, walls are procedural", file=sys.stderr)
+    failed = _run_jobs(args, [(args.seed, index, Options(args.steps, data), args.out) for index in missing])
+    if failed is None:
+        print("fallwatch synth: interrupted; run the same command again to go on", file=sys.stderr)
+        return 1
+    print(statistics(_clips(args)))
+    if args.sheet:
+        write_sheet([clip for clip, _ in zip(_clips(args), range(SHEET_CLIPS), strict=False)], args.sheet)
+    for reason in failed:
+        print(f"fallwatch synth: {reason}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _run_jobs(args: argparse.Namespace, jobs: list[tuple[int, int, Options, Path]]) -> list[str] | None:
+    """Render all jobs with a progress bar; reasons of failures, or None when interrupted."""
+    failed, began = [], time.monotonic()
+    bar = tqdm(total=args.clips, initial=args.clips - len(jobs), unit="clip", desc="synth", mininterval=2.0)
+    progress = args.out / PROGRESS
+    try:
+        for done, (_, reason) in enumerate(_finished(jobs, args.workers), start=1):
+            if reason:
+                failed.append(reason)
+            bar.update(1)
+            progress.write_text(f"clips: {args.clips - len(jobs) + done - len(failed)} of {args.clips}\n")
+    except KeyboardInterrupt:
+        return None
+    finally:
+        bar.close()
+    if jobs:
+        seconds = time.monotonic() - began
+        print(f"rendered {len(jobs) - len(failed)} clips in {seconds:.0f} s, {len(jobs) / seconds:.2f} clips/s")
+    return failed

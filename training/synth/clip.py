@@ -1,0 +1,167 @@
+"""One clip: scene -> camera -> pictures -> sensor -> file. Clip i depends on (seed, i) and the options, on nothing else."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from device.labels import EMPTY, FALLING, FLOOR, INDEX, LABELS
+from training.synth.behaviours import CATALOGUE, draw_behaviour
+from training.synth.camera import Camera, place_camera
+from training.synth.labels_truth import SEEN_PIXELS, scene_labels
+from training.synth.light import light_plan
+from training.synth.render import HEIGHT, MASK_HEIGHT, MASK_WIDTH, WIDTH, Look, Painter
+from training.synth.scene import PREFIXES, Refused, Scene, make_scene
+from training.synth.sensor import barrel_maps, degrade, distort, held_frames, random_sensor
+from training.synth.simulate import STEPS_PER_S
+
+FORMAT: Final = 1
+MASK_EVERY: Final = 2
+"""A segmentation picture costs 40 % of a colour one: every second step has its own, the next shares it."""
+TRIES: Final = 40
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the clips of one run share: length in steps and the folder of CC0 photographs (None: procedural only)."""
+
+    steps: int = 60
+    data: Path | None = None
+
+
+@dataclass(frozen=True)
+class Clip:
+    """grey uint8 (T, 96, 128); mask bool (T, 96, 128), people; label uint8 (T,), places in device.labels.LABELS; meta."""
+
+    grey: NDArray[np.uint8]
+    mask: NDArray[np.bool_]
+    label: NDArray[np.uint8]
+    meta: dict[str, Any]
+
+
+def clip_path(folder: Path, index: int) -> Path:
+    """Where clip `index` of a run lies."""
+    return folder / f"clip_{index:06d}.npz"
+
+
+def make_clip(seed: int, index: int, options: Options) -> Clip:
+    """Clip `index` of `seed`. The behaviour is drawn first and kept: what is hard to draw does not become rare."""
+    name = draw_behaviour(np.random.default_rng([seed, index]))
+    for attempt in range(TRIES):
+        rng = np.random.default_rng([seed, index, attempt + 1])
+        try:
+            scene, shadows = make_scene(name, options.steps, rng, options.data, (WIDTH, HEIGHT))
+            return _film(scene, shadows, name, options.steps, rng, {"seed": seed, "index": index, "attempt": attempt})
+        except (LookupError, FloatingPointError, Refused):
+            continue
+    raise RuntimeError(f"clip {index} of seed {seed} ({name}): {TRIES} draws gave no valid scene")
+
+
+def _film(scene: Scene, shadows: bool, name: str, steps: int, rng: np.random.Generator, origin: dict[str, int]) -> Clip:
+    window = slice(scene.first, scene.first + steps)
+    camera = place_camera(scene.room, _action(scene, window), CATALOGUE[name].aim, rng)
+    lights = light_plan(rng, steps)
+    look = Look(camera, lights, float(rng.uniform(0.05, 0.3)), float(rng.uniform(0.02, 0.15)), shadows)
+    painter = Painter(scene.model, PREFIXES[: len(scene.figures)], look)
+    try:
+        _seen_enough(painter, scene, window, name)
+        pictures, owners = _paint(painter, scene.trace.qpos[window])
+    finally:
+        painter.close()
+    sensor = random_sensor(rng, lights[0][1].kind == "night")
+    if camera.barrel:
+        maps, small = barrel_maps(WIDTH, HEIGHT, camera.barrel), barrel_maps(MASK_WIDTH, MASK_HEIGHT, camera.barrel)
+        pictures = [distort(picture, maps) for picture in pictures]
+        owners = np.stack([distort(owner, small, nearest=True) for owner in owners])
+    shown = held_frames(steps, sensor, rng)
+    delivered = degrade(pictures, sensor, rng)
+    grey = np.stack([cv2.resize(delivered[i], (MASK_WIDTH, MASK_HEIGHT), interpolation=cv2.INTER_AREA) for i in shown])
+    seen = np.array([[(owner == person + 1).sum() >= SEEN_PIXELS for owner in owners] for person in range(len(scene.figures))])
+    people = [labels[window] for labels in scene.labels]
+    label = scene_labels(people, seen.reshape(len(scene.figures), steps))
+    meta = {**origin, "format": FORMAT, "behaviour": name, "group": CATALOGUE[name].group, "labels": list(LABELS),
+            "steps_per_s": STEPS_PER_S, "light": [light.kind for _, light in lights], "camera": asdict(camera),
+            "sensor": asdict(sensor), **_fall_times(scene, steps)}  # fmt: skip
+    return Clip(grey.astype(np.uint8), owners[shown] > 0, label, meta)
+
+
+def _fall_times(scene: Scene, steps: int) -> dict[str, float | None]:
+    """Start and end of the fall in seconds of the clip; None where there is none or it began before the clip."""
+    fall = scene.fall
+    if fall is None or not 0 <= fall.start - scene.first < steps:
+        return {"fall_start_s": None, "fall_end_s": None}
+    return {"fall_start_s": (fall.start - scene.first) / STEPS_PER_S, "fall_end_s": (fall.end - scene.first) / STEPS_PER_S}
+
+
+def _action(scene: Scene, window: slice) -> NDArray[np.float64]:
+    """What the camera is hung for: pelvis and head of the first person over the filmed time, or the room's middle."""
+    if not scene.trace.tracks:
+        return np.array([[0.0, 0.0, 0.8]])
+    track = scene.trace.tracks[0]
+    return np.stack([track.pelvis[window], track.head[window]], axis=1).reshape(-1, 3)
+
+
+def _seen_enough(painter: Painter, scene: Scene, window: slice, name: str) -> None:
+    """A fall that the camera cannot see would be a wrong label; so would a floor clip with nobody in view."""
+    if CATALOGUE[name].group == "everyday" or not scene.figures:
+        return
+    steps = range(window.start, window.stop, 9)
+    relevant = [s for s in steps if scene.labels[0][s] in (FALLING, FLOOR)]
+    pixels = []
+    for step in relevant:
+        painter.pose(scene.trace.qpos[step], step - window.start)
+        pixels.append(int((painter.people() == 1).sum()))
+    if not pixels or np.median(pixels) < 6 * SEEN_PIXELS or min(pixels) < SEEN_PIXELS:
+        raise Refused("the camera hardly sees the person")
+
+
+def _paint(painter: Painter, qpos: NDArray[np.float64]) -> tuple[list[NDArray[np.uint8]], NDArray[np.uint8]]:
+    pictures, owners = [], []
+    for step, row in enumerate(qpos):
+        painter.pose(row, step)
+        pictures.append(np.asarray(cv2.cvtColor(painter.picture(), cv2.COLOR_RGB2GRAY), np.uint8))
+        owners.append(painter.people() if step % MASK_EVERY == 0 else owners[-1])
+    return pictures, np.stack(owners)
+
+
+def save_clip(clip: Clip, path: Path) -> None:
+    """Write a clip so that a reader sees all of it or none: to a temporary name, then renamed."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with temporary.open("wb") as file:
+        np.savez_compressed(
+            file, grey=clip.grey, mask=np.packbits(clip.mask, axis=-1), label=clip.label,
+            meta=np.frombuffer(json.dumps(clip.meta).encode(), np.uint8),
+        )  # fmt: skip
+    temporary.replace(path)
+
+
+def load_clip(path: Path) -> Clip:
+    """Read a clip. Raises ValueError, naming the file, when it is not a whole clip of this format."""
+    try:
+        with np.load(path, allow_pickle=False) as parts:
+            grey, packed, label = parts["grey"], parts["mask"], parts["label"]
+            meta = json.loads(parts["meta"].tobytes())
+    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path} is not a whole synthetic clip ({error}); delete it and run synth again") from error
+    mask = np.unpackbits(packed, axis=-1).astype(bool)
+    if meta.get("format") != FORMAT or grey.shape != mask.shape or len(label) != len(grey):
+        raise ValueError(f"{path} holds another clip format; delete it and run synth again")
+    return Clip(grey, mask, label, meta)
+
+
+def is_fall(clip: Clip) -> bool:
+    """Whether a fall can be seen in the clip."""
+    return bool((clip.label == INDEX[FALLING]).any())
+
+
+def is_empty(clip: Clip) -> bool:
+    """Whether nobody can be seen in any step."""
+    return bool((clip.label == INDEX[EMPTY]).all())

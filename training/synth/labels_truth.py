@@ -1,0 +1,137 @@
+"""The label of every step, read off the physics: heights, tilt, speed, support under the body, balance held or lost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from device.labels import EMPTY, FALLING, FLOOR, INDEX, LOW, LYING, SEATED, UPRIGHT
+from training.synth.people import Figure
+from training.synth.poses import Vector
+from training.synth.rooms import Item
+from training.synth.simulate import STEPS_PER_S, Track
+
+REST_M_S: Final = 0.25
+"""Pelvis and head slower than this for REST_STEPS are at rest."""
+REST_STEPS: Final = 3
+FLOOR_HEAD_M: Final = 0.60
+FLOOR_PELVIS_M: Final = 0.34
+FLOOR_CHEST_M: Final = 0.36
+"""Lying means head, chest and pelvis are all low; somebody who sits on the floor bowed forward keeps the chest higher."""
+LYING_TILT: Final = float(np.radians(50))
+BED_TILT: Final = float(np.radians(55))
+UPRIGHT_TILT: Final = float(np.radians(50))
+SEEN_PIXELS: Final = 12
+"""Fewer mask pixels than this (0.1 % of 128 x 96) are not a visible person."""
+
+WORST_FIRST: Final = (FALLING, FLOOR, LOW, UPRIGHT, SEATED, LYING, EMPTY)
+"""With two people the step carries the label that matters most."""
+
+
+@dataclass(frozen=True)
+class Fall:
+    """One fall in steps of the trace: balance lost at `start`, at rest at `end`; `drop_m` is how far the head came down."""
+
+    start: int
+    end: int
+    drop_m: float
+
+
+def tilt_of(track: Track) -> Vector:
+    """Angle of the trunk (pelvis to chest) to the vertical, radians, one a step."""
+    up = track.chest - track.pelvis
+    return np.asarray(np.arccos(np.clip(up[:, 2] / np.linalg.norm(up, axis=1), -1, 1)))
+
+
+def _seat_under(pelvis: Vector, seats: Sequence[Item], figure: Figure) -> bool:
+    """Whether the pelvis rests on a seat or a bed."""
+    for item in seats:
+        above = float(pelvis[2]) - item.seat_m
+        if item.distance((float(pelvis[0]), float(pelvis[1]))) < 0.06 and -0.06 < above < figure.seat_m + 0.20:
+            return True
+    return False
+
+
+def _beside_seat(pelvis: Vector, seats: Sequence[Item]) -> bool:
+    """Whether the pelvis is on its way between standing and a seat."""
+    place = (float(pelvis[0]), float(pelvis[1]))
+    return any(item.distance(place) < 0.32 and pelvis[2] > item.seat_m - 0.02 for item in seats)
+
+
+@dataclass(frozen=True)
+class Moment:
+    """One moment of a body: pelvis and head places in m, heights of chest and lower foot in m, trunk tilt in radians."""
+
+    pelvis: Vector
+    head: Vector
+    chest_m: float
+    foot_m: float
+    tilt: float
+
+
+def posture(body: Moment, figure: Figure, seats: Sequence[Item]) -> str:
+    """The label of a body from one moment of physics; never `falling`, which takes time to see."""
+    pelvis, head, tilt = body.pelvis, body.head, body.tilt
+    if _seat_under(pelvis, seats, figure):
+        legs_up = body.foot_m > pelvis[2] - 0.25
+        return LYING if tilt > BED_TILT and legs_up and head[2] < pelvis[2] + 0.35 else SEATED
+    if pelvis[2] < FLOOR_PELVIS_M and body.chest_m < FLOOR_CHEST_M and head[2] < FLOOR_HEAD_M and tilt > LYING_TILT:
+        return FLOOR
+    if pelvis[2] > 0.78 * figure.hip_m and tilt < UPRIGHT_TILT:
+        return UPRIGHT
+    return SEATED if _beside_seat(pelvis, seats) and tilt < BED_TILT else LOW
+
+
+def find_fall(track: Track) -> Fall | None:
+    """The fall in a track, or None when balance was never lost. `end` is the length of the track when rest never came."""
+    lost = np.flatnonzero(track.lost)
+    if not len(lost):
+        return None
+    start = int(lost[0])
+    slow = track.speed < REST_M_S
+    end = len(slow)
+    for step in range(start + 4, len(slow) - REST_STEPS + 1):
+        if slow[step : step + REST_STEPS].all():
+            end = step
+            break
+    drop = float(track.head[start, 2] - track.head[start : end + 1, 2].min())
+    return Fall(start, end, drop)
+
+
+def person_labels(track: Track, figure: Figure, seats: Sequence[Item]) -> list[str]:
+    """One label a step for one person, visible or not."""
+    tilt = tilt_of(track)
+    heights = np.stack([track.chest[:, 2], track.feet[:, 2], tilt], axis=1)
+    moments = [Moment(p, h, *map(float, row)) for p, h, row in zip(track.pelvis, track.head, heights, strict=True)]
+    labels = [posture(moment, figure, seats) for moment in moments]
+    fall = find_fall(track)
+    if fall is not None:
+        labels[fall.start : fall.end] = [FALLING] * (fall.end - fall.start)
+    return labels
+
+
+def ends_on_floor(track: Track, labels: Sequence[str], min_drop_m: float) -> bool:
+    """Whether a fall is one: it came to rest within 5 s, on the floor, after a real drop."""
+    fall = find_fall(track)
+    if fall is None or fall.end >= len(labels) or fall.drop_m < min_drop_m:
+        return False
+    after = labels[fall.end : fall.end + 10]
+    return fall.end - fall.start <= 5 * STEPS_PER_S and after.count(FLOOR) >= 0.9 * len(after)
+
+
+def scene_labels(people: Sequence[Sequence[str]], seen: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """The label of each step of the scene as a place in LABELS: uint8 (steps,).
+
+    people: one label a step for each person; seen: bool (people, steps), whether the camera sees enough of them.
+    """
+    steps = seen.shape[1]
+    out = np.full(steps, INDEX[EMPTY], np.uint8)
+    for step in range(steps):
+        visible = [labels[step] for labels, ok in zip(people, seen[:, step], strict=True) if ok]
+        if visible:
+            out[step] = INDEX[min(visible, key=WORST_FIRST.index)]
+    return out

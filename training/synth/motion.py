@@ -1,0 +1,245 @@
+"""What a person intends, piece by piece: move to a pose, walk a path, or lose control and leave it to the physics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+import numpy as np
+
+from training.synth.people import JOINT_INDEX, Figure
+from training.synth.poses import Pose, Vector, between, named_pose, turn_quaternion
+
+Xy = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where control wants the body now: pelvis place (m) and turn, joints (rad), strength 0..1, balance held or not."""
+
+    place: Vector
+    turn: Vector
+    joints: Vector
+    strength: float = 1.0
+    balanced: bool = True
+
+
+@dataclass(frozen=True)
+class Push:
+    """A force on one part for a while: N in the world frame, seconds after the loss of balance."""
+
+    part: str
+    force: tuple[float, float, float]
+    start_s: float
+    end_s: float
+
+
+Ground = Callable[[Vector, Vector, float], float]
+"""(joints, turn, height of the support in m) -> height of the pelvis that puts the lowest point on the support."""
+
+
+class Segment(Protocol):
+    """One piece of a script. `begin` is called once with the state it starts from, `target` at every control tick."""
+
+    duration_s: float
+
+    def begin(self, start: Target, ground: Ground) -> None:
+        """Take over from where the body is."""
+
+    def target(self, t: float) -> Target:
+        """The target t seconds after the beginning, 0 <= t <= duration_s."""
+
+
+def _smooth(share: float) -> float:
+    """Minimum-jerk ease from 0 to 1 (Flash and Hogan 1985)."""
+    s = min(1.0, max(0.0, share))
+    return s**3 * (10 - 15 * s + 6 * s * s)
+
+
+_EASES: Final[dict[str, Callable[[float], float]]] = {
+    "smooth": _smooth,
+    "in": lambda share: min(1.0, share) ** 2,
+    "out": lambda share: 1 - max(0.0, 1 - share) ** 2,
+    "through": lambda share: min(1.0, share),
+}
+"""How a move starts and stops: at rest on both ends, at rest only before, only after, or on neither."""
+
+
+@dataclass
+class Move:
+    """Go to a pose in duration_s. Without `xy` or `yaw` the body stays where it is or keeps its heading.
+
+    support_m: height of what the lowest point rests on; pelvis_m instead fixes the height of the hips (on a seat).
+    """
+
+    duration_s: float
+    pose: Pose
+    xy: Xy | None = None
+    yaw: float | None = None
+    support_m: float = 0.0
+    pelvis_m: float | None = None
+    ease: str = "smooth"
+    _start: Target = field(init=False, repr=False)
+    _end: Target = field(init=False, repr=False)
+
+    def begin(self, start: Target, ground: Ground) -> None:
+        """Fix the end of the move from the present place."""
+        heading = heading_of(start.turn) if self.yaw is None else self.yaw
+        turn = turn_quaternion(heading, self.pose)
+        x, y = self.xy if self.xy is not None else (start.place[0], start.place[1])
+        z = self.pelvis_m if self.pelvis_m is not None else ground(self.pose.joints, turn, self.support_m)
+        self._start, self._end = start, Target(np.array([x, y, z]), turn, self.pose.joints)
+
+    def target(self, t: float) -> Target:
+        """Eased between start and end."""
+        s = _EASES[self.ease](t / max(self.duration_s, 1e-6))
+        a, b = self._start, self._end
+        joints = a.joints + s * (b.joints - a.joints)
+        return Target(a.place + s * (b.place - a.place), between(a.turn, b.turn, s), joints)
+
+
+def heading_of(turn: Vector) -> float:
+    """Yaw of a pelvis turn: where the front points, or, for a body on its back or front, where its feet point."""
+    w, x, y, z = turn
+    front = np.array([1 - 2 * (y * y + z * z), 2 * (x * y + w * z), 2 * (x * z - w * y)])
+    up = np.array([2 * (x * z + w * y), 2 * (y * z - w * x), 1 - 2 * (x * x + y * y)])
+    flat = front if abs(front[2]) < 0.8 and abs(up[2]) > 0.5 else -up
+    return float(np.arctan2(flat[1], flat[0]))
+
+
+@dataclass(frozen=True)
+class Gait:
+    """How somebody walks: speed in m/s, swing scales the step, shuffle 0..1 takes the foot lift away."""
+
+    speed: float
+    swing: float = 1.0
+    shuffle: float = 0.0
+    arms: float = 1.0
+    wobble: float = 0.0
+
+
+def random_gait(rng: np.random.Generator, speed: float | None = None) -> Gait:
+    """Walking speed 0.35-1.4 m/s: frail residents at the low end, staff at the high end."""
+    pace = float(rng.uniform(0.35, 1.4)) if speed is None else speed
+    frail = float(np.clip(1.1 - pace, 0, 1))
+    return Gait(pace, float(rng.uniform(0.85, 1.1)), frail * float(rng.random()), float(rng.uniform(0.2, 1.2)), 0.03 * frail)
+
+
+@dataclass
+class Walk:
+    """Follow a path of points at the pace of the gait; the stance leg sets the height of the hips."""
+
+    path: list[Xy]
+    gait: Gait
+    figure: Figure
+    duration_s: float = field(init=False)
+    _start: Target = field(init=False, repr=False)
+    _ground: Ground = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._points = np.array(self.path, float)
+        self._lengths = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(self._points, axis=0), axis=1))])
+        self.duration_s = float(self._lengths[-1] / self.gait.speed)
+        base = named_pose("stand").joints.copy()
+        base[JOINT_INDEX["waist"]] += np.radians(self.figure.stoop_deg)
+        base[JOINT_INDEX["neck"]] -= np.radians(0.5 * self.figure.stoop_deg)
+        self._base = base
+
+    def begin(self, start: Target, ground: Ground) -> None:
+        """Blend in from the present pose during the first half second."""
+        self._start, self._ground = start, ground
+
+    def _at(self, distance: float) -> tuple[Vector, float]:
+        """Place on the path and heading there."""
+        index = int(np.clip(np.searchsorted(self._lengths, distance, "right") - 1, 0, len(self._points) - 2))
+        step = self._points[index + 1] - self._points[index]
+        length = max(float(np.linalg.norm(step)), 1e-6)
+        place = self._points[index] + step * (distance - self._lengths[index]) / length
+        return place, float(np.arctan2(step[1], step[0]))
+
+    def _legs_and_arms(self, t: float) -> Vector:
+        """Joint angles of the walking cycle; step length grows with the square root of speed (Grieve 1968)."""
+        gait, joints = self.gait, self._base.copy()
+        step_m = 0.36 * self.figure.height_m * np.sqrt(gait.speed / 1.2) * gait.swing * (1 - 0.35 * gait.shuffle)
+        swing = np.arcsin(np.clip(step_m / (2 * 0.49 * self.figure.height_m), 0.0, 0.6))
+        phase = np.pi * gait.speed * t / step_m
+        for side, offset in (("l", 0.0), ("r", np.pi)):
+            p = phase + offset
+            lift = max(0.0, np.cos(p)) ** 1.5
+            joints[JOINT_INDEX[f"{side}_hip"]] = swing * np.sin(p) + 0.35 * lift * (1 - gait.shuffle)
+            joints[JOINT_INDEX[f"{side}_knee"]] = 0.10 + (0.95 - 0.7 * gait.shuffle) * lift
+            joints[JOINT_INDEX[f"{side}_ankle"]] = 0.10 * np.sin(p)
+            joints[JOINT_INDEX[f"{side}_shoulder"]] = -0.9 * swing * gait.arms * np.sin(p)
+            joints[JOINT_INDEX[f"{side}_elbow"]] = 0.35 + 0.2 * gait.arms * max(0.0, -np.sin(p))
+        joints[JOINT_INDEX["waist_twist"]] += 0.10 * np.sin(phase)
+        joints[JOINT_INDEX["waist_side"]] += 0.04 * np.cos(phase) + gait.wobble * np.sin(2.1 * t)
+        return joints
+
+    def target(self, t: float) -> Target:
+        """The pelvis on the path, turning within 0.3 m around corners."""
+        s = min(1.0, t / 0.5)
+        place, yaw = self._at(min(self._lengths[-1], t * self.gait.speed))
+        _, ahead = self._at(min(self._lengths[-1], t * self.gait.speed + 0.3))
+        turn = between(turn_quaternion(yaw, Pose(self._base)), turn_quaternion(ahead, Pose(self._base)), 0.5)
+        joints = self._start.joints + s * (self._legs_and_arms(t) - self._start.joints)
+        goal = np.array([place[0], place[1], self._ground(joints, turn, 0.0)])
+        goal[:2] += (1 - s) * (self._start.place[:2] - self._points[0])
+        return Target(goal, between(self._start.turn, turn, s), joints)
+
+
+@dataclass
+class Lose:
+    """Balance is lost: nothing holds the pelvis, muscles go from full strength to `left` within fade_s.
+
+    reflex: the pose the limbs still try for (arms out, knees giving way). pushes start the fall; slippery lowers the
+    friction under the feet for the first second; carried 1..0 is the share of the weight still held (a slow slide).
+    wriggle: how much the person moves on the floor afterwards, in radians.
+    """
+
+    duration_s: float
+    reflex: Pose
+    left: float
+    fade_s: float
+    pushes: tuple[Push, ...] = ()
+    slippery: bool = False
+    carried: float = 0.0
+    wriggle: float = 0.0
+    _start: Target = field(init=False, repr=False)
+
+    def begin(self, start: Target, ground: Ground) -> None:
+        """Control lets go here."""
+        del ground
+        self._start = start
+
+    def target(self, t: float) -> Target:
+        """Joint targets glide to the reflex; two seconds later they may begin to wriggle."""
+        s = _smooth(t / 0.35)
+        strength = self.left + (1 - self.left) * max(0.0, 1 - t / self.fade_s)
+        joints = self._start.joints + s * (self.reflex.joints - self._start.joints)
+        if self.wriggle and t > 2.5:
+            grown = min(1.0, (t - 2.5) / 1.5)
+            joints = joints + self.wriggle * grown * np.sin(1.5 * t + 2.4 * np.arange(len(joints)))
+            strength = max(strength, 0.35 * grown)
+        return Target(self._start.place, self._start.turn, joints, strength, balanced=False)
+
+
+@dataclass
+class Stay:
+    """Keep what the last piece reached, with the small sway of a living body; sway 0 is a sleeper."""
+
+    duration_s: float
+    sway: float = 1.0
+    _start: Target = field(init=False, repr=False)
+
+    def begin(self, start: Target, ground: Ground) -> None:
+        """Remember where the body is."""
+        del ground
+        self._start = start
+
+    def target(self, t: float) -> Target:
+        """Breath and sway around the start."""
+        a, grown = self._start, self.sway * min(1.0, t / 0.5)
+        sway = 0.005 * grown * np.array([np.sin(1.7 * t), np.sin(2.3 * t), 0.0])
+        joints = a.joints + 0.02 * grown * np.sin(1.1 * t + np.arange(len(a.joints)))
+        return Target(a.place + sway, a.turn, joints)

@@ -1,0 +1,152 @@
+"""Trace -> pictures: one off-screen OpenGL context a process, colour pictures and a map of who is where."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
+
+from training.synth.camera import Camera
+from training.synth.light import Light
+from training.synth.poses import Vector
+
+WIDTH: Final = 256
+HEIGHT: Final = 192
+MASK_WIDTH: Final = 128
+MASK_HEIGHT: Final = 96
+MAX_GEOMS: Final = 600
+
+SHADOW_PARTS: Final = ("pelvis", "chest", "head", "l_shin", "r_shin", "l_foot", "r_foot", "l_thigh", "r_thigh", "l_forearm", "r_forearm")
+
+
+class Canvas:
+    """The process's OpenGL context; made once, since making it costs far more than a picture."""
+
+    _shared: Canvas | None = None
+
+    def __init__(self, width: int, height: int) -> None:
+        try:
+            self._context = mujoco.GLContext(width, height)
+        except Exception as error:  # each back-end raises its own kind
+            raise RuntimeError(
+                f"no off-screen OpenGL ({os.environ['MUJOCO_GL']}): {error}; install libosmesa6 or set MUJOCO_GL=egl"
+            ) from error
+        self._context.make_current()
+        self.size = (width, height)
+
+    @classmethod
+    def shared(cls, width: int, height: int) -> Canvas:
+        """The context of this process, large enough for the picture."""
+        if cls._shared is None or cls._shared.size[0] < width or cls._shared.size[1] < height:
+            cls._shared = cls(width, height)
+        return cls._shared
+
+
+@dataclass
+class Look:
+    """What a picture sequence needs besides the physics: camera, light over time, ground shadows, curtain swing in m."""
+
+    camera: Camera
+    lights: list[tuple[int, Light]]
+    blob_shadow: float = 0.3
+    curtain_m: float = 0.0
+    shadows: bool = False
+
+
+@dataclass
+class Painter:
+    """Draws one compiled model. `close` frees its textures; the context stays."""
+
+    model: Any
+    prefixes: tuple[str, ...]
+    look: Look
+    size: tuple[int, int] = (WIDTH, HEIGHT)
+    _owner: NDArray[np.uint8] = field(init=False)
+
+    def __post_init__(self) -> None:
+        Canvas.shared(*self.size)
+        model, camera = self.model, self.look.camera
+        self._data = mujoco.MjData(model)
+        self._gl = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_50)
+        mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._gl)
+        self._scene, self._option = mujoco.MjvScene(model, MAX_GEOMS), mujoco.MjvOption()
+        eye = model.camera("eye").id
+        model.cam_pos[eye], model.cam_fovy[eye] = camera.place, camera.fovy_deg
+        mujoco.mju_mat2Quat(model.cam_quat[eye], camera.axes().ravel())
+        self._view = mujoco.MjvCamera()
+        self._view.type, self._view.fixedcamid = mujoco.mjtCamera.mjCAMERA_FIXED, eye
+        names = [model.body(int(b)).name for b in model.geom_bodyid]
+        owner = [next((i + 1 for i, p in enumerate(self.prefixes) if n.startswith(p)), 0) for n in names]
+        self._owner = np.array([0, *owner], np.uint8)
+        self._parts = [model.body(p + part).id for p in self.prefixes for part in SHADOW_PARTS]
+        self._curtain = next((int(model.body(b).mocapid[0]) for b in range(model.nbody) if model.body(b).name == "curtain"), -1)
+
+    def close(self) -> None:
+        """Free the model's textures on the renderer."""
+        self._gl.free()
+
+    def pose(self, qpos: Vector, step: float) -> None:
+        """Put everything where it is at this step."""
+        self._data.qpos[:] = qpos
+        if self._curtain >= 0:
+            swing = self.look.curtain_m
+            self._data.mocap_pos[self._curtain] = (swing * np.sin(0.31 * step), 0.5 * swing * np.sin(0.23 * step + 1), 0.0)
+        mujoco.mj_kinematics(self.model, self._data)
+        mujoco.mj_comPos(self.model, self._data)
+        mujoco.mj_camlight(self.model, self._data)
+        light = [light for start, light in self.look.lights if start <= step][-1]
+        light.apply(self.model)
+
+    def _update(self, segments: bool) -> None:
+        scene, flag = self._scene, mujoco.mjtRndFlag
+        mujoco.mjv_updateScene(
+            self.model, self._data, self._option, None, self._view, mujoco.mjtCatBit.mjCAT_ALL.value, scene
+        )
+        scene.flags[flag.mjRND_SHADOW] = self.look.shadows and not segments
+        scene.flags[flag.mjRND_REFLECTION] = scene.flags[flag.mjRND_SKYBOX] = False
+        scene.flags[flag.mjRND_SEGMENT] = scene.flags[flag.mjRND_IDCOLOR] = segments
+        if not segments and self.look.blob_shadow > 0:
+            self._blobs()
+
+    def _blobs(self) -> None:
+        """A dark patch on the floor under each part, fainter the higher it is: contact shadow at a hundredth of the cost."""
+        for body in self._parts:
+            place = self._data.xipos[body]
+            height = max(0.0, float(place[2]))
+            alpha = self.look.blob_shadow * float(np.exp(-1.8 * height))
+            if alpha < 0.03 or self._scene.ngeom >= self._scene.maxgeom:
+                continue
+            spread = 0.12 + 0.15 * height
+            mujoco.mjv_initGeom(
+                self._scene.geoms[self._scene.ngeom], mujoco.mjtGeom.mjGEOM_ELLIPSOID, np.array([spread, spread, 0.002]),
+                np.array([place[0], place[1], 0.016]), np.eye(3).ravel(), np.array([0, 0, 0, alpha], np.float32),
+            )  # fmt: skip
+            self._scene.ngeom += 1
+
+    def picture(self) -> NDArray[np.uint8]:
+        """The colour picture of the present pose, uint8 (height, width, 3) RGB."""
+        self._update(False)
+        return self._draw(*self.size)[::-1]
+
+    def people(self) -> NDArray[np.uint8]:
+        """Who is where, uint8 (MASK_HEIGHT, MASK_WIDTH): 0 nobody, 1 the first person, 2 the second."""
+        self._update(True)
+        ids = self._draw(MASK_WIDTH, MASK_HEIGHT).astype(np.int64)
+        segid = ids[..., 0] + 256 * ids[..., 1] + 65536 * ids[..., 2]
+        lookup = np.zeros(MAX_GEOMS + 2, np.uint8)
+        for geom in self._scene.geoms[: self._scene.ngeom]:
+            if geom.objtype == mujoco.mjtObj.mjOBJ_GEOM.value and geom.segid >= 0:
+                lookup[geom.segid + 1] = self._owner[geom.objid + 1]
+        return np.ascontiguousarray(lookup[np.minimum(segid, MAX_GEOMS + 1)][::-1])
+
+    def _draw(self, width: int, height: int) -> NDArray[np.uint8]:
+        rect = mujoco.MjrRect(0, 0, width, height)
+        out = np.empty((height, width, 3), np.uint8)
+        mujoco.mjr_render(rect, self._scene, self._gl)
+        mujoco.mjr_readPixels(out, None, rect, self._gl)
+        return out
+

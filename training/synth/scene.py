@@ -1,0 +1,129 @@
+"""One scene from one generator: room, people, story, physics, labels. Refuses what the physics did not make true."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import mujoco
+import numpy as np
+
+from device.labels import FALLING, FLOOR
+from training.synth.behaviours import CATALOGUE, Behaviour, Stage
+from training.synth.labels_truth import Fall, ends_on_floor, find_fall, person_labels
+from training.synth.light import add_lights
+from training.synth.motion import Move, Target
+from training.synth.people import JOINTS, Figure, add_person, random_figure
+from training.synth.poses import turn_quaternion
+from training.synth.room_model import Decor, RoomBuilder
+from training.synth.rooms import Room, plan_room
+from training.synth.script import Script
+from training.synth.simulate import STEPS_PER_S, TIMESTEP_S, Person, Trace, simulate
+
+PREFIXES: Final = ("a_", "b_")
+MIN_DROP_M: Final = {"fall_out_of_bed": 0.25, "fall_from_seat": 0.35, "fall_sitting_down": 0.3}
+OTHER_DROP_M: Final = 0.6
+
+
+class Refused(Exception):
+    """The drawn scene is not what its behaviour says (a fall that ended on the sofa, a walk through a wall)."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A simulated scene: model, trace, one label a step for each person, and which steps are filmed."""
+
+    room: Room
+    model: Any
+    figures: tuple[Figure, ...]
+    trace: Trace
+    labels: tuple[list[str], ...]
+    first: int
+    fall: Fall | None
+
+
+def base_spec(size: tuple[int, int], shadows: bool, smooth: int) -> Any:
+    """An empty model specification with time step, picture size and drawing quality."""
+    spec = mujoco.MjSpec()
+    spec.compiler.degree = False
+    spec.option.timestep = TIMESTEP_S
+    spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
+    spec.option.iterations, spec.option.ls_iterations = 15, 10
+    quality = spec.visual.quality
+    quality.offsamples, quality.shadowsize = 0, 1024 if shadows else 0
+    quality.numslices, quality.numstacks, quality.numquads = smooth, max(6, smooth // 2), 8
+    spec.visual.global_.offwidth, spec.visual.global_.offheight = size
+    spec.visual.map.znear, spec.visual.map.zfar, spec.stat.extent = 0.02, 30.0, 1.0
+    spec.visual.headlight.specular = [0, 0, 0]
+    spec.worldbody.add_camera(name="eye")
+    return spec
+
+
+def start_of(script: Script, person: Person) -> Target:
+    """Where a story begins: the end of its first, durationless move."""
+    first = script.segments[0]
+    assert isinstance(first, Move)
+    rest = Target(np.array([0.0, 0.0, person.figure.hip_m]), turn_quaternion(0.0, first.pose), np.zeros(len(JOINTS)))
+    first.begin(rest, person.ground)
+    return first.target(1.0)
+
+
+def make_scene(name: str, steps: int, rng: np.random.Generator, data: Path | None, size: tuple[int, int]) -> tuple[Scene, bool]:
+    """Draw, simulate and label one scene; returns it and whether real shadows are drawn.
+
+    Raises LookupError (no place), FloatingPointError (physics diverged) or Refused; the caller draws again.
+    """
+    behaviour = CATALOGUE[name]
+    needs = (str(rng.choice(behaviour.needs)),) if behaviour.needs else ()
+    room = plan_room(needs, rng)
+    figures = tuple(random_figure(rng) for _ in range(behaviour.people))
+    scripts = behaviour.story(Stage(room, rng, figures))
+    shadows = bool(rng.random() < 0.12)
+    decor = Decor(data, bool(rng.random() < 0.5), bool(rng.random() < behaviour.blanket), bool(rng.random() < 0.15))
+    spec = base_spec(size, shadows, 10)
+    RoomBuilder(spec, room, decor, rng).build()
+    add_lights(spec, room.height, rng, shadows)
+    for prefix, figure in zip(PREFIXES, figures, strict=False):
+        add_person(spec, prefix, figure)
+    model = spec.compile()
+    people = [Person(model, p, f, s.segments) for p, f, s in zip(PREFIXES, figures, scripts, strict=False)]
+    total = _length(behaviour, scripts, steps)
+    starts = [start_of(script, person) for script, person in zip(scripts, people, strict=True)]
+    trace = simulate(model, people, starts, total)
+    labels = tuple(person_labels(t, f, room.seats) for t, f in zip(trace.tracks, figures, strict=True))
+    _check(name, behaviour, trace, labels, room)
+    fall = find_fall(trace.tracks[0]) if trace.tracks else None
+    return Scene(room, model, figures, trace, labels, _first(behaviour, fall, total, steps, rng), fall), shadows
+
+
+def _length(behaviour: Behaviour, scripts: list[Script], steps: int) -> int:
+    """Steps to simulate: the longest story, at least the filmed time, at most 25 s."""
+    longest = max((script.now_s for script in scripts), default=0.0)
+    if behaviour.window == "fall":
+        longest = min(longest, scripts[0].now_s - scripts[0].segments[-1].duration_s + 0.1 * steps + 0.5)
+    return int(np.clip(longest * STEPS_PER_S, steps, 250))
+
+
+def _first(behaviour: Behaviour, fall: Fall | None, total: int, steps: int, rng: np.random.Generator) -> int:
+    """First filmed step: the fall begins 0.6 s into the clip at the earliest and late enough to be seen whole, mostly."""
+    last = max(0, total - steps)
+    if behaviour.window == "fall" and fall is not None:
+        latest = max(7, steps - (fall.end - fall.start) - int(rng.integers(0, 25)))
+        return int(np.clip(fall.start - rng.integers(6, latest + 1), 0, last))
+    if behaviour.window == "after" and fall is not None:
+        return int(np.clip(rng.integers(fall.end - 5, fall.end + 60), 0, last))
+    return int(rng.integers(0, last + 1))
+
+
+def _check(name: str, behaviour: Behaviour, trace: Trace, labels: tuple[list[str], ...], room: Room) -> None:
+    """The physics must have made the story true."""
+    for track in trace.tracks:
+        out = np.abs(track.pelvis[:, :2]) > np.array(room.half) + 0.05
+        if out.any() or (track.pelvis[:, 2] < 0.02).any():
+            raise Refused("somebody left the room through a wall")
+    if behaviour.window in ("fall", "after"):
+        if not ends_on_floor(trace.tracks[0], labels[0], MIN_DROP_M.get(name, OTHER_DROP_M)):
+            raise Refused("the fall did not end on the floor")
+    elif any(FALLING in person or (FLOOR in person and name != "floor_on_purpose") for person in labels):
+        raise Refused("somebody lies on the floor in an everyday story")
