@@ -46,8 +46,10 @@ PAUSE_PASSWORD_S = 30.0
 REAP_S = 1.0
 """A killed process is gone within this, unless it hangs in the kernel; then it is left behind."""
 
-MEASURE_S = 1.0
-"""How long `probe` counts pictures to tell the rate."""
+SETTLE_S = 0.5
+MEASURE_S = 1.5
+"""`probe` counts pictures between these moments after the first: a stream opens with a burst of what was read to know
+it."""
 
 
 class CameraState(StrEnum):
@@ -301,15 +303,23 @@ def probe(settings: CameraSettings, deadline_s: float = OPEN_S) -> Sight:
             if camera.state is CameraState.REFUSED or clock.now() > end:
                 text = camera.error or camera._sentence(f"no picture within {deadline_s:g} s; check address and power")
                 raise CameraError(text)
-        first, grabbed = frame, camera.grabbed
-        last = frame
-        while last.t - first.t < MEASURE_S and camera.state is CameraState.STREAMING:
-            last = camera.read(MEASURE_S) or last
-        seconds = last.t - first.t
-        fps = (camera.grabbed - grabbed) / seconds if seconds > 0 else 0.0
+        fps = _rate(camera, frame)
         return Sight(frame.pixels.shape[1], frame.pixels.shape[0], fps)
     finally:
         camera.close()
+
+
+def _rate(camera: Camera, first: Frame) -> float:
+    """Pictures per second that the camera gives, all of them counted; 0 when it stops at once."""
+    counted: list[tuple[float, int]] = []
+    frame: Frame | None = first
+    while frame is not None and frame.t - first.t < MEASURE_S:
+        frame = camera.read(MEASURE_S)
+        if frame is not None and frame.t - first.t >= SETTLE_S:
+            counted.append((frame.t, camera.grabbed))
+    if len(counted) < 2:
+        return 0.0
+    return (counted[-1][1] - counted[0][1]) / (counted[-1][0] - counted[0][0])
 
 
 def _environment() -> dict[str, str]:

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from device.errors import FallwatchError
 from device.footage import source_kind
 
-FFMPEG_OPTIONS = "rtsp_transport;tcp|fflags;nobuffer|timeout;{microseconds}"
+FFMPEG_OPTIONS = "rtsp_transport;tcp|timeout;{microseconds}"
 """For OpenCV's FFmpeg, key;value|key;value. TCP: over UDP a lost packet is a grey smear that looks like movement.
-nobuffer: pictures are wanted now. timeout: of each wait on the socket."""
+timeout: of each wait on the socket. No fflags=nobuffer: it throws away what was read to know the stream, the only key
+frame for seconds among it, and the camera then opens without a picture."""
 
 
 class SourceError(FallwatchError):
