@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -60,15 +60,18 @@ class Journal:
             yield self.connection
             self.connection.execute("COMMIT")
         except sqlite3.Error as error:
-            if self.connection.in_transaction:
-                self.connection.execute("ROLLBACK")
+            self._roll_back()
             raise store.StoreError(
                 f"{self.folder / store.FILE}: not written ({error}); free some disk, what was recorded before is kept"
             ) from None
         except BaseException:
+            self._roll_back()
+            raise
+
+    def _roll_back(self) -> None:
+        with suppress(sqlite3.Error):  # SQLite has rolled back by itself when the disk was full
             if self.connection.in_transaction:
                 self.connection.execute("ROLLBACK")
-            raise
 
     def say(self, what: str, wall: float, t: float, body: dict[str, Any], incident_id: str | None = None) -> None:
         """Append one entry outside any incident or alert: start, stop, settings, a note about the unit."""

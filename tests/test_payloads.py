@@ -1,0 +1,131 @@
+"""What goes out keeps its contract; what comes in and breaks it is named in one sentence."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from device import alerts, payloads
+from device.payloads import NAMES, PayloadError, Standing, inbound, validate
+from device.records import Action, Kind, Priority
+from tests.incident_samples import alert_of, incident, unit_settings
+from tests.test_alerts import TOLD
+
+ACK = {"action": "claim", "by": "Anna", "at": "2026-11-22T03:14:07.120Z", "nonce": "abcd-1234"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_schema_files_are_schemas_and_say_which(name: str) -> None:
+    schema = json.loads((payloads.FOLDER / f"{name}.json").read_text())
+    Draft202012Validator.check_schema(schema)
+    assert schema["$id"] == f"urn:fallwatch:{name}:1"
+    assert all("description" in field for field in schema["properties"].values())
+
+
+def test_schemas_and_code_list_the_same_words() -> None:
+    event = payloads.validator("alert-event").schema["properties"]
+    assert event["event_type"]["enum"] == list(alerts.EVENT_TYPES)
+    assert event["kind"]["enum"] == list(get_args(Kind))
+    assert event["priority"]["enum"] == list(get_args(Priority))
+    ack = payloads.validator("ack").schema["properties"]
+    assert ["received", *ack["action"]["enum"]] == list(get_args(Action))
+
+
+@pytest.mark.parametrize(("kind", "stage"), TOLD)
+def test_the_event_of_every_stage_keeps_its_schema(kind: Kind, stage: str, tmp_path: Any) -> None:
+    one = incident(kind, stage, 90.0, detail={"cause": "frozen"})
+    standing = Standing("new", "open", alerts.event_type(kind, stage), "m-1")
+    payload = payloads.event_payload(unit_settings(tmp_path).unit, alert_of(one), standing, "boot")
+    sent = payloads.stamped(payload, 7, 2, one.wall + 0.5)
+    validate("alert-event", sent)
+    assert sent["alert_id"] == one.id
+    assert (sent["seq"], sent["attempt"], sent["mono_ms"]) == (7, 2, 1_090_000)
+    assert sent["started_at"] < sent["detected_at"] < sent["published_at"]
+
+
+def test_the_truth_is_clear_or_names_the_alert(tmp_path: Any) -> None:
+    unit = unit_settings(tmp_path).unit
+    clear = payloads.active_payload(unit, None, None, 0)
+    standing = Standing("update", "claimed", "fall_confirmed", by="Anna")
+    worst = payloads.active_payload(unit, alert_of(incident()), standing, 1)
+    for payload in (clear, worst):
+        validate("alert-active", {**payload, "published_at": "2026-11-22T03:14:07.120Z"})
+    assert clear["state"] == "clear"
+    assert worst["by"] == "Anna"
+    del worst["alert_id"]
+    with pytest.raises(PayloadError, match="alert_id is missing"):
+        validate("alert-active", {**worst, "published_at": "2026-11-22T03:14:07.120Z"})
+
+
+def test_health_and_faults_keep_their_schema(tmp_path: Any) -> None:
+    unit = unit_settings(tmp_path).unit
+    health = payloads.health_payload(unit, {"state": "watching", "fps": 10.1, "anything": [1]}, 3)
+    validate("health", {**health, "published_at": "2026-11-22T03:14:07.120Z"})
+    faults = payloads.faults_payload(unit, [{"cause": "frozen", "text": "the picture is frozen"}])
+    validate("fault-active", {**faults, "published_at": "2026-11-22T03:14:07.120Z"})
+
+
+def test_an_answer_comes_in_with_its_time_in_any_zone() -> None:
+    body = {**ACK, "at": "2026-11-22T04:14:07.120+01:00", "outcome": "a field we do not know"}
+    receipt, nonce = inbound("ack", "01ABC", json.dumps(body).encode())
+    assert (receipt.alert_id, receipt.level, receipt.action, receipt.by, nonce) == (
+        "01ABC",
+        "human",
+        "claim",
+        "Anna",
+        "abcd-1234",
+    )
+    assert receipt.at == inbound("ack", "01ABC", json.dumps(ACK).encode())[0].at
+    assert inbound("receipt", "01ABC", b'{"by": "desk", "at": "2026-11-22T03:14:07Z"}')[0].level == "consumer"
+
+
+BAD: list[tuple[Any, str]] = [
+    ({**ACK, "action": "explode"}, "action is 'explode', expected one of claim, arrive, close, reject"),
+    ({**ACK, "nonce": "short"}, "nonce is 'short', expected 8 to 64"),
+    ({**ACK, "by": ""}, "by is '', expected who"),
+    ({**ACK, "by": "Anna\n"}, "by is .*without control characters"),
+    ({**ACK, "by": 7}, "by is 7"),
+    ({**ACK, "at": "yesterday"}, "at is 'yesterday', expected an RFC 3339 time"),
+    ({**ACK, "at": "2026-13-45T99:00:00Z"}, "at is '2026-13-45T99:00:00Z', expected a time"),
+    ({**ACK, "cause": "x" * 501}, "cause is"),
+    ({**ACK, "schema": 2}, "schema is 2"),
+    ({key: value for key, value in ACK.items() if key != "nonce"}, "nonce is missing"),
+    ([], "the payload is"),
+]
+
+
+@pytest.mark.parametrize(("body", "sentence"), BAD)
+def test_an_answer_out_of_contract_is_named(body: Any, sentence: str) -> None:
+    with pytest.raises(PayloadError, match=f"^ack: {sentence}") as caught:
+        inbound("ack", "01ABC", json.dumps(body).encode())
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "raw", [b"", b"\xff\xfe", b"{", b"[" * 4000, b"NaN", b'{"by": "\\ud800"}', b"1" * 4097, b"9" * 4096]
+)
+def test_what_is_no_json_is_named(raw: bytes) -> None:
+    with pytest.raises(PayloadError, match=r"^ack: "):
+        inbound("ack", "01ABC", raw)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from([*ACK, "cause", "x"]), inner),
+    max_leaves=8,
+)
+
+
+@given(raw=st.binary(max_size=200) | JSON.map(lambda value: json.dumps(value).encode()))
+def test_nothing_from_outside_raises_anything_but_a_payload_error(raw: bytes) -> None:
+    for word in ("ack", "receipt"):
+        try:
+            receipt, _ = inbound(word, "01ABC", raw)
+        except PayloadError:
+            continue
+        assert 1 <= len(receipt.by) <= 64
