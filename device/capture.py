@@ -25,8 +25,9 @@ from device.live_source import LiveSource, SourceError, open_live
 MAX_WIDTH = 1920
 """Wider pictures are shrunk here: no clip is wider (settings.Recorder.width), and it bounds the ring's memory."""
 
-MAX_FPS = 15.0
-"""Pictures of a camera converted per second at most: the network takes 10. All are grabbed, so none is stale."""
+MAX_FPS = 20.0
+"""Pictures of a camera converted per second at most. All are grabbed, so none is stale. The network takes 10; with 20
+no camera of any rate leaves more than a step between two pictures (thinned to 15, one of 18 a second would)."""
 
 LOOP_PAUSE_S = 1.5
 """Before a looped file starts again; above the sampler's gap, so that the cut is a new start and no movement."""

@@ -1,0 +1,317 @@
+"""The camera as a thing that fails: it hangs, dies, refuses, comes back. Real processes, a real RTSP server."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from device.camera import (
+    PAUSE_LAST_S,
+    PAUSE_PASSWORD_S,
+    Camera,
+    CameraError,
+    CameraState,
+    pause_s,
+    probe,
+)
+from device.capture import LOOP_PAUSE_S, MAX_FPS, MAX_WIDTH, Burner, Pace, shrunk_size
+from device.clip import Picture, make_clip, to_jpeg
+from device.footage import read_footage
+from device.frame_ring import SLOTS, FrameRing, make_memory
+from device.live_source import without_password
+from device.records import Frame
+from device.sampler import GAP_S
+from device.settings import Camera as CameraSettings
+from tests.conftest import REPO, eventually, free_port
+from tests.rtsp_server import RtspServer, h264_clip
+
+FPS = 20
+SECONDS = 2
+
+
+@pytest.fixture(scope="module")
+def footage(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two seconds of white with a black square that moves, 160x120, 20 pictures a second."""
+    path = tmp_path_factory.mktemp("camera") / "clip.mp4"
+    pictures = []
+    for index in range(FPS * SECONDS):
+        pixels = np.full((120, 160, 3), 230, np.uint8)
+        pixels[90:110, 2 * index : 2 * index + 20] = 0
+        pictures.append(Picture(index / FPS, index, to_jpeg(pixels, 160)))
+    path.write_bytes(make_clip(pictures))
+    return path
+
+
+@pytest.fixture(scope="module")
+def real_clip(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return h264_clip(clips / "train" / "gmdcsa24" / "s2_Fall_12.mp4", tmp_path_factory.mktemp("rtsp"))
+
+
+@contextmanager
+def watching(source: str | Path, *, loop: bool = False, **more: object) -> Iterator[Camera]:
+    camera = Camera(CameraSettings.model_validate({"source": str(source), **more}), loop=loop)
+    camera.start()
+    try:
+        yield camera
+    finally:
+        camera.close()
+
+
+def next_frame(camera: Camera, deadline_s: float = 20.0) -> Frame:
+    frame = eventually(lambda: camera.read(0.2), deadline_s, every_s=0.0)
+    assert frame is not None
+    return frame
+
+
+def read_until(camera: Camera, true: Callable[[], bool], deadline_s: float = 20.0) -> None:
+    def turn() -> bool:
+        camera.read(0.1)
+        return true()
+
+    eventually(turn, deadline_s, every_s=0.0)
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+# A file as a camera
+
+
+def test_a_file_plays_with_its_own_time_stamps_then_ends(footage: Path) -> None:
+    frames = []
+    with watching(footage) as camera:
+        while camera.state is not CameraState.ENDED:
+            if frame := camera.read(0.5):
+                frames.append(frame)
+        assert camera.read(0.05) is None
+        assert camera.state is CameraState.ENDED
+        assert camera.error == ""
+    ids = [frame.id for frame in frames]
+    assert ids == sorted(set(ids))
+    start = frames[0].t - (ids[0] - 1) / FPS
+    assert [frame.t - start for frame in frames] == pytest.approx([(one - 1) / FPS for one in ids], abs=1e-3)
+    for frame in frames:
+        assert abs(frame.wall - time.time()) < 60.0
+
+
+def test_a_looped_file_starts_again_after_a_gap_that_the_sampler_sees(footage: Path) -> None:
+    assert LOOP_PAUSE_S > GAP_S
+    with watching(footage, loop=True) as camera:
+        last = next_frame(camera)
+        while last.id <= FPS * SECONDS:
+            earlier, last = last, next_frame(camera)
+        assert last.t - earlier.t > GAP_S
+        assert camera.restarts == 0
+
+
+def test_who_reads_late_gets_the_newest_picture_and_a_count_of_the_rest(footage: Path) -> None:
+    with watching(footage) as camera:
+        first = next_frame(camera)
+        eventually(lambda: time.monotonic() > first.t + 0.6)
+        second = next_frame(camera)
+        assert second.t - first.t > 0.4
+        assert camera.drops >= second.id - first.id - 1 >= 5
+
+
+def test_the_mask_is_black_before_anybody_sees_the_picture(footage: Path) -> None:
+    bed = [[0.0, 0.0], [0.5, 0.0], [0.5, 0.5], [0.0, 0.5]]
+    with watching(footage, mask=[bed]) as camera:
+        for _ in range(5):
+            pixels = next_frame(camera).pixels
+            assert pixels[:60, :80].max() == 0
+            assert pixels[:50, 100:].min() > 200
+    bare = next(read_footage(footage)).pixels
+    assert bare[:60, :80].min() > 200
+
+
+def test_a_mask_of_any_shape_covers_its_corners() -> None:
+    pixels = np.full((100, 200, 3), 255, np.uint8)
+    Burner([[[0.5, 0.1], [0.9, 0.9], [0.1, 0.9]], [[0.9, 0.0], [1.0, 0.0], [1.0, 0.1]]]).burn(pixels)
+    for x, y in ((100, 10), (180, 90), (20, 90), (100, 50), (199, 0)):
+        assert pixels[y, x].max() == 0, (x, y)
+    assert pixels[20, 20].min() == 255
+
+
+# A camera that fails
+
+
+def test_a_camera_that_hangs_is_replaced_after_its_deadline(footage: Path) -> None:
+    with watching(footage, loop=True, deadline_s=2.0) as camera:
+        first = next_frame(camera)
+        hung = camera.pid
+        assert hung is not None
+        os.kill(hung, signal.SIGSTOP)  # like a read that blocks in the kernel: no line of its code runs any more
+        read_until(camera, lambda: camera.state is CameraState.LOST)
+        assert "no picture for 2 s" in camera.error
+        assert not is_running(hung)
+        again = next_frame(camera)
+        assert camera.state is CameraState.STREAMING
+        assert camera.error == ""
+        assert camera.pid != hung
+        assert camera.restarts == 1
+        assert again.id > first.id
+        assert again.t > first.t
+
+
+def test_a_killed_capture_process_comes_back_every_time_and_leaves_nothing_open(footage: Path) -> None:
+    with watching(footage, loop=True) as camera:
+        open_files = 0
+        for times in range(3):
+            next_frame(camera)
+            open_files = open_files or len(os.listdir("/proc/self/fd"))
+            assert camera.pid is not None
+            os.kill(camera.pid, signal.SIGKILL)
+            read_until(camera, lambda: camera.state is CameraState.LOST)
+            next_frame(camera)
+            assert camera.restarts == times + 1
+        assert len(os.listdir("/proc/self/fd")) == open_files
+
+
+def test_the_capture_process_goes_when_the_unit_is_killed(footage: Path) -> None:
+    unit = (
+        "import sys; from device.camera import Camera; from device.settings import Camera as S\n"
+        "camera = Camera(S(source=sys.argv[1]), loop=True); camera.start()\n"
+        "while camera.read(1) is None: pass\n"
+        "print(camera.pid, flush=True)\n"
+        "while True: camera.read(1)\n"
+    )
+    command = [sys.executable, "-c", unit, str(footage)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=REPO) as process:
+        assert process.stdout is not None
+        pid = int(process.stdout.readline())
+        assert is_running(pid)
+        process.kill()
+        eventually(lambda: not is_running(pid))
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        ("rtsp://127.0.0.1:{port}/room", "connection refused; check address, port and password"),
+        ("/dev/video97", "no such camera"),
+        ("98", "no such camera"),
+        ("/nowhere/fall.mp4", "no such file"),
+        (str(Path(__file__)), "not a video"),
+    ],
+)
+def test_a_source_that_does_not_open_is_refused_in_one_sentence(source: str, says: str) -> None:
+    source = source.format(port=free_port())
+    with pytest.raises(CameraError, match=says) as refusal:
+        probe(CameraSettings(source=source))
+    assert str(refusal.value).startswith(source)
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_refused_camera_is_tried_again_for_ever(caplog: pytest.LogCaptureFixture) -> None:
+    source = f"rtsp://nurse:geheim@127.0.0.1:{free_port()}/room?password=geheim"
+    with caplog.at_level(logging.DEBUG), watching(source) as camera:
+        read_until(camera, lambda: camera.restarts == 2 and camera.state is CameraState.REFUSED)
+        assert camera.pid is None or "geheim" not in Path(f"/proc/{camera.pid}/cmdline").read_text()
+        read_until(camera, lambda: len(caplog.records) == 3)
+        levels = [record.levelno for record in caplog.records]
+    assert levels == [logging.WARNING, logging.DEBUG, logging.DEBUG]
+    assert "connection refused" in camera.error
+    for text in (camera.error, caplog.text):
+        assert "geheim" not in text
+        assert "nurse" not in text
+
+
+# A camera on the network
+
+
+def test_a_network_camera_gives_a_real_clip_and_comes_back_after_a_power_cut(real_clip: Path) -> None:
+    with RtspServer(real_clip) as server, watching(server.url, deadline_s=2.0) as camera:
+        first = next_frame(camera)
+        assert first.pixels.shape == next(read_footage(real_clip)).pixels.shape
+        assert first.pixels.std() > 10
+        later = [next_frame(camera) for _ in range(8)]
+        times = [first.t, *(frame.t for frame in later)]
+        assert times == sorted(set(times))
+        server.kill()
+        read_until(camera, lambda: camera.state is CameraState.LOST)
+        assert camera.error.startswith(server.url)
+        read_until(camera, lambda: "connection refused" in camera.error)
+        server.start()
+        again = next_frame(camera)
+        assert camera.state is CameraState.STREAMING
+        assert again.id > later[-1].id
+
+
+def test_a_network_camera_that_wants_a_password(real_clip: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with RtspServer(real_clip, "nurse", "geheim") as server:
+        sight = probe(CameraSettings(source=server.url_for("nurse", "geheim")))
+        assert (sight.width, sight.height) == (640, 480)
+        assert sight.fps == pytest.approx(15.0, rel=0.3)
+        with caplog.at_level(logging.DEBUG), pytest.raises(CameraError, match="user or password refused") as refusal:
+            probe(CameraSettings(source=server.url_for("nurse", "falsch")))
+        assert f"again in {PAUSE_PASSWORD_S:g} s" in caplog.text
+        assert "falsch" not in caplog.text + str(refusal.value)
+        with pytest.raises(CameraError, match="no stream of that name"):
+            probe(CameraSettings(source=server.url_for("nurse", "geheim") + "/attic"))
+
+
+# The small decisions
+
+
+def test_the_pause_grows_and_is_bounded() -> None:
+    pauses = [pause_s(failures) for failures in range(1, 2000)]
+    assert pauses[:4] == [1.0, 2.0, 4.0, PAUSE_LAST_S]
+    assert set(pauses[3:]) == {PAUSE_LAST_S}
+
+
+@pytest.mark.parametrize("fps", [5, 10, 15, 18, 20, 22, 25, 30, 50, 60])
+def test_a_fast_camera_is_thinned_and_leaves_no_more_than_a_step_between_pictures(fps: int) -> None:
+    pace = Pace()
+    times = [index / fps for index in range(10 * fps) if pace.takes(index / fps)]
+    assert len(times) == pytest.approx(10 * min(fps, MAX_FPS), abs=2)
+    assert np.diff(times).max() < max(0.1, 1 / fps) + 1e-6
+
+
+def test_a_picture_that_was_overwritten_is_not_handed_on() -> None:
+    memory = make_memory()
+    writer = FrameRing(memory, 4 * 4 * 3)
+    reader = FrameRing(memory, 4 * 4 * 3)
+    for seq in range(1, SLOTS + 2):
+        writer.begin(seq, 4, 4)[:] = seq
+        writer.end(seq)
+    assert reader.copy(1, 4, 4) is None
+    newest = reader.copy(SLOTS + 1, 4, 4)
+    assert newest is not None
+    assert set(newest.ravel()) == {SLOTS + 1}
+    writer.begin(SLOTS + 1 + SLOTS, 4, 4)  # half-way through writing into that very slot
+    assert reader.copy(SLOTS + 1, 4, 4) is None
+    os.close(memory)
+
+
+def test_a_wide_picture_travels_shrunk() -> None:
+    assert shrunk_size(640, 480) == (640, 480)
+    assert shrunk_size(3840, 2160) == (MAX_WIDTH, 1080)
+
+
+@pytest.mark.parametrize(
+    ("source", "shown"),
+    [
+        ("rtsp://10.0.0.7:554/a", "rtsp://10.0.0.7:554/a"),
+        ("rtsp://nurse:geheim@10.0.0.7/a", "rtsp://10.0.0.7/a"),
+        ("rtsp://nurse:ge@he/im@10.0.0.7/a", "rtsp://10.0.0.7/a"),
+        ("rtsp://10.0.0.7/user=nurse&password=geheim&channel=1", "rtsp://10.0.0.7/user=…&password=…&channel=1"),
+        ("rtsp://10.0.0.7/a?pwd=geheim", "rtsp://10.0.0.7/a?pwd=…"),
+        ("/dev/video0", "/dev/video0"),
+    ],
+)
+def test_no_password_is_ever_shown(source: str, shown: str) -> None:
+    assert without_password(source) == shown
