@@ -1,7 +1,7 @@
 """Video file -> grey pictures at the network's steady step, by the file's own time stamps; decoded once, then cached.
 
-Sampling and grey conversion are the unit's own (device.sampler, device.preprocess), so that a score computed here is
-the score the unit gives.
+Decoding, sampling and grey conversion are the unit's own (device.footage, device.sampler, device.preprocess), so that
+a score computed here is the score the unit gives.
 """
 
 from __future__ import annotations
@@ -9,28 +9,26 @@ from __future__ import annotations
 import hashlib
 import os
 import zipfile
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import av
 import numpy as np
 from numpy.typing import NDArray
 
+from device.footage import FootageError, read_footage
 from device.preprocess import Raster, to_grey
 from device.records import Frame
 from device.sampler import Sampler
 from training.index import Clip
+
+__all__ = ["STEP_S", "Footage", "FootageError", "load_clip", "load_clips", "sample_footage"]
 
 STEP_S = 0.1
 """Ten steps a second (DESIGN section 4)."""
 
 DEPTH_BESIDE_COLOUR = ("urfd", 640)
 """UR Fall as published lays a depth picture of 320 px left of the colour picture: frames of 640 px are cut."""
-
-
-class FootageError(ValueError):
-    """Footage that gives no pictures; the text says which file and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,24 +48,20 @@ class Footage:
         return len(self.t)
 
 
-def read_footage(path: Path, raster: Raster, dataset: str = "") -> Footage:
-    """Decode a video file. Raises FootageError when it cannot be read or holds no picture."""
+def sample_footage(path: Path, raster: Raster, dataset: str = "") -> Footage:
+    """Decode a video file and take the unit's steps from it. Raises FootageError when there is no picture in it."""
     sampler = Sampler(STEP_S)
     t, grey, reset, size = [], [], [], (0, 0)
     shown: tuple[int, NDArray[np.uint8]] | None = None
-    try:
-        for frame in _frames(path, dataset):
-            size = (frame.pixels.shape[1], frame.pixels.shape[0])
-            for step in sampler.push(frame):
-                if shown is None or shown[0] != step.frame.id:
-                    shown = (step.frame.id, to_grey(step.frame.pixels, raster))
-                t.append(step.t)
-                grey.append(shown[1])
-                reset.append(step.reset)
-    except (av.error.FFmpegError, OSError) as error:
-        raise FootageError(f"{path}: cannot be decoded ({error}); replace the file or delete its row") from None
-    if not t:
-        raise FootageError(f"{path}: holds no picture; replace the file or delete its row")
+    for frame in read_footage(path):
+        for step in sampler.push(_colour(frame, dataset)):
+            height, width = step.frame.pixels.shape[:2]
+            size = (width, height)
+            if shown is None or shown[0] != step.frame.id:
+                shown = (step.frame.id, to_grey(step.frame.pixels, raster))
+            t.append(step.t)
+            grey.append(shown[1])
+            reset.append(step.reset)
     return Footage(np.asarray(t), np.stack(grey), np.asarray(reset), size)
 
 
@@ -84,7 +78,7 @@ def load_clip(clip: Clip, raster: Raster, cache: Path) -> Footage:
         pass
     except (OSError, ValueError, KeyError, zipfile.BadZipFile):
         kept.unlink()
-    footage = read_footage(clip.path, raster, clip.dataset)
+    footage = sample_footage(clip.path, raster, clip.dataset)
     cache.mkdir(parents=True, exist_ok=True)
     # Written whole, then named: a run that is stopped leaves no half of a file under a name that is read.
     partial = kept.with_name(f".{os.getpid()}-{kept.name}")
@@ -100,16 +94,7 @@ def load_clips(clips: Iterable[Clip], raster: Raster, cache: Path) -> dict[str, 
     return {clip.name: load_clip(clip, raster, cache) for clip in tqdm(list(clips), desc="footage", unit="clip")}
 
 
-def _frames(path: Path, dataset: str) -> Iterator[Frame]:
-    with av.open(str(path)) as container:
-        if not container.streams.video:
-            raise FootageError(f"{path}: has no video in it; replace the file or delete its row")
-        first: float | None = None
-        for number, picture in enumerate(container.decode(video=0)):
-            if picture.time is None:
-                raise FootageError(f"{path}: picture {number} has no time stamp; remux the file")
-            first = picture.time if first is None else first
-            pixels = np.asarray(picture.to_ndarray(format="bgr24"), np.uint8)
-            if (dataset, pixels.shape[1]) == DEPTH_BESIDE_COLOUR:
-                pixels = pixels[:, 320:]
-            yield Frame(number, picture.time - first, picture.time - first, pixels)
+def _colour(frame: Frame, dataset: str) -> Frame:
+    if (dataset, frame.pixels.shape[1]) != DEPTH_BESIDE_COLOUR:
+        return frame
+    return replace(frame, pixels=np.ascontiguousarray(frame.pixels[:, 320:]))

@@ -6,7 +6,6 @@ input is made last, by device.preprocess, so that differences are differences of
 
 from __future__ import annotations
 
-import json
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -34,6 +33,7 @@ class Sample:
 
     grey: uint8 (steps, 96, 128). allowed: bool (steps, labels), the labels that are right at each step.
     weight: float32 (steps,), 0 where nothing is known. content: left, top, width, height of the picture in the raster.
+    moved: float32 (96, 128) summing to 1 or 0, where the people are (rendered) or where things move (real).
     """
 
     name: str
@@ -85,19 +85,20 @@ def real_sample(clip: Clip, footage: Footage) -> Sample:
 
 
 def synthetic_sample(path: Path) -> Sample:
-    """A rendered clip (grey, label per step); raises ValueError naming the file when it is not one."""
+    """A rendered clip: grey, label per step, people's mask. Raises ValueError naming the file when it is not one."""
     try:
-        with np.load(path) as stored:
-            grey, label, meta = stored["grey"], stored["label"], json.loads(str(stored["meta"]))
+        with np.load(path, allow_pickle=False) as stored:
+            grey, label, mask = stored["grey"], stored["label"], np.unpackbits(stored["mask"], axis=-1)
     except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path}: no rendered clip ({error}); delete it and render it again") from None
     shape = (len(label), STORED.height, STORED.width)
-    if grey.dtype != np.uint8 or grey.shape != shape or not len(label) or label.max() >= len(LABELS):
+    if grey.dtype != np.uint8 or not grey.shape == mask.shape == shape or not len(label) or label.max() >= len(LABELS):
         raise ValueError(f"{path}: grey {grey.dtype} {grey.shape} with {len(label)} labels; render it again")
     allowed = np.eye(len(LABELS), dtype=bool)[label]
     weight = np.ones(len(label), np.float32)
-    name = str(meta.get("name", path.stem)) if isinstance(meta, dict) else path.stem
-    return Sample(name, grey, allowed, weight, (0, 0, STORED.width, STORED.height), False, moved(grey))
+    people = mask.sum(axis=0, dtype=np.float32)
+    people /= max(1.0, float(people.sum()))
+    return Sample(path.stem, grey, allowed, weight, (0, 0, STORED.width, STORED.height), False, people)
 
 
 @dataclass(frozen=True, slots=True)

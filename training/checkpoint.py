@@ -1,0 +1,83 @@
+"""A training run on disk: weights, the shape they belong to, the settings that made them, what was measured.
+
+Plain tensors, numbers and strings only, so that opening a checkpoint runs no code of whoever made it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pickle
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from device.preprocess import Raster
+from training.networks import BlockConfig, FallNetwork, NetworkConfig, build
+
+FORMAT = 1
+
+
+class CheckpointError(ValueError):
+    """A file that is no usable checkpoint; the text says which and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """One network as it stood after some steps.
+
+    weights: the averaged ones, the ones to use. train: settings as plain values. step: optimizer steps done.
+    metrics: figures on the held-back rendered clips. progress: what a resumed run needs, else empty.
+    """
+
+    network: NetworkConfig
+    weights: dict[str, Tensor]
+    train: dict[str, Any]
+    step: int
+    metrics: dict[str, float] = field(default_factory=dict)
+    progress: dict[str, Any] = field(default_factory=dict)
+
+    def build(self) -> FallNetwork:
+        """The network with these weights, in eval mode."""
+        network = build(self.network)
+        network.load_state_dict(self.weights)
+        return network.eval()
+
+
+def save(checkpoint: Checkpoint, path: Path) -> None:
+    """Write whole, then name: a reader never sees half a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    content = {f.name: getattr(checkpoint, f.name) for f in dataclasses.fields(checkpoint)}
+    torch.save({**content, "network": dataclasses.asdict(checkpoint.network), "format": FORMAT}, partial)
+    partial.replace(path)
+
+
+def load(path: Path) -> Checkpoint:
+    """Read a checkpoint. Raises CheckpointError with one sentence."""
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        if content.pop("format", None) != FORMAT:
+            raise CheckpointError(f"{path}: not a checkpoint of this version; train again, or use the version it is of")
+        return Checkpoint(**{**content, "network": network_config(content["network"])})
+    except FileNotFoundError:
+        raise CheckpointError(f"{path}: no such file; name a checkpoint made by fallwatch train") from None
+    except (OSError, RuntimeError, EOFError, KeyError, TypeError, AttributeError, pickle.UnpicklingError) as error:
+        reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
+        raise CheckpointError(f"{path}: cannot be read as a checkpoint ({reason}); copy or train it again") from None
+
+
+def network_config(values: dict[str, Any]) -> NetworkConfig:
+    """The shape from plain values, as written by `save`."""
+    return NetworkConfig(
+        **{
+            **values,
+            "raster": Raster(**values["raster"]),
+            "stem": tuple(values["stem"]),
+            "blocks": tuple(BlockConfig(**block) for block in values["blocks"]),
+            "head_dilations": tuple(values["head_dilations"]),
+        }
+    )
