@@ -1,0 +1,335 @@
+"""From network to bundle: states tied, picture pinned, nothing left in float, written whole or not at all."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from device.card import CARD_FILE, TFLITE_FILE, BundleError, Result, Source, Thresholds, read_card
+from device.preprocess import Raster
+from device.runner import Int8Step, open_runner
+from quantize import bundle as bundle_module
+from quantize import cli, int8
+from quantize.about import About, read_about
+from quantize.agreement import compare, compare_runs, run_int8, run_step
+from quantize.bundle import ONNX_FILE, ONNX_FLOAT_FILE, Made, Pictures, make_bundle
+from quantize.export import step_of, to_tflite
+from quantize.footage import one_stream
+from quantize.onnx import OnnxStep
+from training import checkpoint as store
+from training.checkpoint import Checkpoint
+from training.networks import BlockConfig, FallNetwork, NetworkConfig, Step, build
+
+RASTER = Raster(32, 24, 1, 3)
+SHAPE = NetworkConfig(
+    raster=RASTER,
+    stem=(8, 8),
+    blocks=(BlockConfig(8, 2), BlockConfig(12, 2, stride=2), BlockConfig(12, 2, dilation=2)),
+    head=16,
+    head_dilations=(1, 2, 4, 8),
+)
+ABOUT = About(
+    name="small",
+    version="1.2.3",
+    licence="Apache-2.0",
+    summary="a network small enough for a test",
+    thresholds=Thresholds(fall_on=0.5, fall_off=0.25, down_on=0.5, down_off=0.25),
+    limits=("it has learned nothing",),
+    data=(Source(name="noise", licence="CC0", use="calibration"),),
+    results=(Result(protocol="none", footage="none", falls=0, windows=0, auc=0.5),),
+)
+CARDS = Path(cli.__file__).parent / "cards"
+
+
+@pytest.fixture(scope="module")
+def windows() -> list[NDArray[np.uint8]]:
+    """Smooth moving patterns: unlike noise, they excite a network the way pictures do."""
+    rng = np.random.default_rng(3)
+    made = []
+    for _ in range(6):
+        coarse = rng.random((50, 4, 5, 3)).cumsum(axis=0)
+        fine = np.kron(coarse - coarse.min(), np.ones((1, 6, 7, 1)))[:, :24, :32]
+        made.append(np.asarray(255 * fine / fine.max(), np.uint8))
+    return made
+
+
+@pytest.fixture(scope="module")
+def network(windows: list[NDArray[np.uint8]]) -> FallNetwork:
+    """Random weights, with the norms' statistics taken from the windows so that nothing saturates."""
+    torch.set_num_threads(1)
+    torch.manual_seed(11)
+    network = build(SHAPE)
+    for part in network.modules():
+        if isinstance(part, torch.nn.BatchNorm2d):
+            part.momentum = None
+    with torch.no_grad():
+        network.train().window(torch.from_numpy(np.stack(windows)).permute(0, 1, 4, 2, 3).float() / 255)
+    return network.eval()
+
+
+@pytest.fixture(scope="module")
+def step(network: FallNetwork) -> Step:
+    return step_of(network)
+
+
+@pytest.fixture(scope="module")
+def float_model(step: Step) -> bytes:
+    return to_tflite(step)
+
+
+@pytest.fixture(scope="module")
+def calibration(float_model: bytes, windows: list[NDArray[np.uint8]]) -> int8.Calibration:
+    return int8.calibrate(float_model, windows[2:])
+
+
+@pytest.fixture(scope="module")
+def made(
+    network: FallNetwork,
+    float_model: bytes,
+    windows: list[NDArray[np.uint8]],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Made:
+    out = tmp_path_factory.mktemp("bundles") / "small"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bundle_module, "to_tflite", lambda _: float_model)
+        return make_bundle(network, ABOUT, Pictures(windows[2:], windows[:2]), out, lambda _: None)
+
+
+def test_calibration_streams_states_from_zero(calibration: int8.Calibration) -> None:
+    assert (calibration.clips, calibration.steps) == (4, 200)
+    state = calibration.highs["step_state_00"]
+    assert state.shape == (200,)
+    np.testing.assert_array_equal(state[::50], 0.0)
+    assert state[1:50].min() > 0.0
+    np.testing.assert_array_equal(state[1:50], calibration.highs["step_next_00_output"][:49])
+
+
+def test_calibration_on_nothing_is_refused(float_model: bytes) -> None:
+    with pytest.raises(int8.QuantizationError, match="no footage to calibrate on"):
+        int8.calibrate(float_model, [])
+
+
+def test_methods_by_hand() -> None:
+    values = np.asarray([1.0, 2.0, 11.0], np.float32)
+    assert int8.min_max(values, highest=True) == 11.0
+    assert int8.min_max(values, highest=False) == 1.0
+    assert int8.moving_average(values, highest=True) == pytest.approx(0.95 * (0.95 * 1 + 0.05 * 2) + 0.05 * 11)
+    assert int8.percentile(np.arange(101, dtype=np.float32), highest=True) == pytest.approx(99.0)
+    assert int8.percentile(np.arange(101, dtype=np.float32), highest=False) == pytest.approx(1.0)
+
+
+def test_groups_hold_each_state_with_what_it_is_made_of(float_model: bytes) -> None:
+    groups = int8.tie_groups(float_model)
+    for index in range(len(SHAPE.blocks) + len(SHAPE.head_dilations)):
+        (home,) = (group for group in groups if f"step_state_{index:02d}" in group)
+        assert f"step_next_{index:02d}_output" in home
+        assert len(home) >= 4, "the new frame and the joined timeline belong there too"
+
+
+def test_ranges_of_a_group_are_the_widest_and_the_picture_is_pinned() -> None:
+    seen = int8.Calibration(
+        lows={
+            "a": np.asarray([-1, -2], np.float32),
+            "b": np.asarray([0, 0], np.float32),
+            int8.picture_name(): np.asarray([0.1, 0.2], np.float32),
+        },
+        highs={
+            "a": np.asarray([3, 1], np.float32),
+            "b": np.asarray([7, 1], np.float32),
+            int8.picture_name(): np.asarray([0.8, 0.9], np.float32),
+        },
+        steps=2,
+        clips=1,
+    )
+    spans = int8.ranges(seen, [frozenset(("a", "b", "not calibrated"))], "min-max")
+    assert spans == {"a": (-2.0, 7.0), "b": (-2.0, 7.0), int8.picture_name(): (0.0, 1.0)}
+
+
+@pytest.mark.parametrize("method", list(int8.METHODS))
+def test_tied_ranges_give_full_int8_with_states_that_come_back(
+    float_model: bytes, calibration: int8.Calibration, method: str
+) -> None:
+    model = int8.quantize(float_model, int8.ranges(calibration, int8.tie_groups(float_model), method))
+    counts = int8.check_full_int8(model)
+    assert counts["DEPTHWISE_CONV_2D"] >= len(SHAPE.blocks)
+    step = Int8Step(model)
+    assert len(step.loops) == 7
+    for loop in step.loops:
+        assert (loop.state.scale, loop.state.zero_point) == (loop.following.scale, loop.following.zero_point)
+
+
+def test_untied_ranges_are_caught(float_model: bytes, calibration: int8.Calibration) -> None:
+    """What the quantizer's defaults give: the same footage, the moving average, nothing tied."""
+    model = int8.quantize(float_model, int8.ranges(calibration, [], "moving-average"))
+    with pytest.raises(int8.QuantizationError, match="QUANTIZE operators are left"):
+        int8.check_full_int8(model)
+    with pytest.raises(BundleError, match="is not tied"):
+        Int8Step(model)
+
+
+def test_a_float_model_is_not_full_int8(float_model: bytes) -> None:
+    with pytest.raises(int8.QuantizationError, match="still works in FLOAT32"):
+        int8.check_full_int8(float_model)
+
+
+def test_a_bundle_opens_and_says_what_was_measured(made: Made) -> None:
+    card = read_card(made.path)
+    assert set(card.files) == {TFLITE_FILE, ONNX_FILE, ONNX_FLOAT_FILE}
+    assert card.model_id.startswith("small-1.2.3-")
+    assert card.input.raster() == RASTER
+    assert card.look_back_s == pytest.approx(SHAPE.look_back_steps / 10)
+    assert card.quantization["method"] in int8.METHODS
+    assert card.quantization["calibration_steps"] == 200
+    assert card.results == ABOUT.results
+    assert [state.name for state in card.states] == [f"state_{index:02d}" for index in range(7)]
+    assert open_runner(made.path).step(np.zeros((24, 32, 3), np.uint8)).sum() == pytest.approx(1.0)
+
+
+def test_the_method_is_the_one_that_agrees_best(made: Made) -> None:
+    assert made.by_method.keys() == int8.METHODS.keys()
+    assert made.agreement.order == min(found.order for found in made.by_method.values())
+
+
+def test_int8_follows_float_by_its_states(
+    made: Made, network: FallNetwork, step: Step, windows: list[NDArray[np.uint8]]
+) -> None:
+    """Held against the same model without its past, so that a loop that is not closed would show."""
+    stream = one_stream(windows)
+    found = compare(network, made.path, [stream])
+    forgetful = Int8Step((made.path / TFLITE_FILE).read_bytes())
+    blank = []
+    for picture in stream:
+        forgetful.reset()
+        blank.append(forgetful.step(picture))
+    without = compare_runs(run_step(step, [stream]), [np.stack(blank)])
+    assert found.steps == without.steps == 300
+    assert found.p50 < 0.5 * without.p50
+    assert found.p99 < 0.5 * without.p99
+    assert found.argmax > without.argmax + 0.2
+    assert found.p99_second_half < 1.5 * found.p99_first_half, "differences grow along the stream"
+
+
+def test_agreement_by_hand() -> None:
+    one = [np.asarray([[0.9, 0.1], [0.2, 0.8]], np.float32)]
+    other = [np.asarray([[0.8, 0.2], [0.6, 0.4]], np.float32)]
+    found = compare_runs(one, other)
+    assert (found.steps, found.argmax) == (2, 0.5)
+    assert found.p50 == pytest.approx(0.25)
+    assert found.largest == pytest.approx(0.4)
+
+
+def test_onnx_files_answer_like_the_network(made: Made, step: Step, windows: list[NDArray[np.uint8]]) -> None:
+    for name, tolerance in ((ONNX_FLOAT_FILE, 1e-4), (ONNX_FILE, 0.05)):
+        model = OnnxStep(made.path / name)
+        (truth,) = run_step(step, windows[:1])
+        logits = np.stack([model.step(picture) for picture in windows[0]]).astype(np.float64)
+        odds = np.exp(logits - logits.max(axis=1, keepdims=True))
+        difference = np.abs(odds / odds.sum(axis=1, keepdims=True) - truth)
+        assert np.median(difference) < tolerance
+
+
+@pytest.fixture
+def exported(float_model: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The float model made once for the module stands for exporting it again."""
+    monkeypatch.setattr(bundle_module, "to_tflite", lambda _: float_model)
+
+
+@pytest.mark.usefixtures("exported")
+def test_a_bundle_in_the_way_is_replaced_whole(
+    network: FallNetwork, windows: list[NDArray[np.uint8]], tmp_path: Path
+) -> None:
+    out = tmp_path / "bundle"
+    out.mkdir()
+    (out / "old").write_text("from before")
+    make_bundle(network, ABOUT, Pictures(windows[2:3], windows[:1]), out, lambda _: None)
+    assert read_card(out).name == "small"
+    assert not (out / "old").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
+
+
+@pytest.mark.usefixtures("exported")
+def test_nothing_is_left_of_a_bundle_that_failed(
+    network: FallNetwork, windows: list[NDArray[np.uint8]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bundle_module, "open_runner", lambda _: (_ for _ in ()).throw(BundleError("does not open")))
+    with pytest.raises(BundleError, match="does not open"):
+        make_bundle(network, ABOUT, Pictures(windows[2:3], windows[:1]), tmp_path / "bundle", lambda _: None)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_model_over_the_budget_is_refused(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(int8, "MAX_BYTES", 1000)
+    with pytest.raises(int8.QuantizationError, match="the budget is 1000"):
+        int8.check_full_int8((made.path / TFLITE_FILE).read_bytes())
+
+
+def arguments(*given: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    cli.add_arguments(parser)
+    return parser.parse_args(given)
+
+
+def test_the_command_makes_a_bundle_from_a_checkpoint_and_rendered_clips(
+    network: FallNetwork, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store.save(Checkpoint(network.config, network.state_dict(), {}, 1), tmp_path / "best.pt")
+    rng = np.random.default_rng(5)
+    (tmp_path / "synth").mkdir()
+    for index in range(3):
+        grey = rng.integers(0, 256, (30, 96, 128), dtype=np.uint8)
+        label = np.zeros(30, np.uint8)
+        mask = np.zeros((30, 96, 16), np.uint8)
+        np.savez_compressed(tmp_path / "synth" / f"{index}.npz", grey=grey, label=label, mask=mask, meta="{}")
+    given = [str(tmp_path / "best.pt"), "-o", str(tmp_path / "out"), "--synth", str(tmp_path / "synth")]
+    assert cli.run(arguments(*given, "--about", str(CARDS / "r2plus1d-s.toml"))) == 0
+    card = read_card(tmp_path / "out")
+    assert (card.quantization["calibration_clips"], card.quantization["held_out_clips"]) == (2, 1)
+    assert card.model_id in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"checkpoint": "nowhere.pt"}, "nowhere.pt: no such file"),
+        ({"--about": "nowhere.toml"}, "nowhere.toml: cannot be read"),
+        ({"--synth": "."}, "no rendered clips there"),
+    ],
+)
+def test_the_command_says_what_is_missing(
+    network: FallNetwork, tmp_path: Path, change: dict[str, str], says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    store.save(Checkpoint(network.config, network.state_dict(), {}, 1), tmp_path / "best.pt")
+    given = {"--about": str(CARDS / "r2plus1d-s.toml"), "--synth": ".", **change}
+    checkpoint = given.pop("checkpoint", "best.pt")
+    with pytest.raises(cli.QuantizeError, match=says):
+        cli.run(arguments(checkpoint, "-o", "out", *(part for pair in given.items() for part in pair)))
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("path", sorted(CARDS.glob("*.toml")), ids=lambda path: path.stem)
+def test_every_card_in_the_repository_can_be_read(path: Path) -> None:
+    assert read_about(path).limits
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [("name = ", "not valid TOML"), ('name = "x"', "version: Field required"), ('nmae = "x"', "Field required")],
+)
+def test_a_wrong_about_file_is_refused(tmp_path: Path, text: str, says: str) -> None:
+    path = tmp_path / "about.toml"
+    path.write_text(text)
+    with pytest.raises(BundleError, match=says) as caught:
+        read_about(path)
+    assert str(path) in str(caught.value)
+
+
+def test_the_cards_hash_covers_the_model(made: Made, tmp_path: Path) -> None:
+    text = (made.path / CARD_FILE).read_text()
+    assert all(len(digest) == 64 and digest in text for digest in read_card(made.path).files.values())
+    assert run_int8(open_runner(made.path), [np.zeros((2, 24, 32, 3), np.uint8)])[0].shape == (2, 7)
