@@ -103,8 +103,12 @@ def synthetic_sample(path: Path) -> Sample:
 
 @dataclass(frozen=True, slots=True)
 class Mix:
-    """How a batch is made up. real: share of real windows (MODEL.md I.8: 10-20 %). falls: share of windows that show a
-    fall or its end, among real and rendered alike. passer: share of rendered windows with somebody else walking by."""
+    """How a batch is made up, as shares of its windows.
+
+    real: from real clips (MODEL.md I.8: 10-20 %). falls: from clips with a fall or somebody on the floor. passer: of
+    the rendered ones, with somebody else walking by. at_onset, after: of the falls, that start at the loss of balance,
+    or anywhere up to their last second.
+    """
 
     batch: int = 16
     steps: int = 40
@@ -112,6 +116,7 @@ class Mix:
     falls: float = 0.45
     passer: float = 0.12
     at_onset: float = 0.15
+    after: float = 0.15
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,9 +176,13 @@ class Windows:
         speed = self.augment.speed(rng)
         span = int(np.ceil((steps - 1) * speed)) + 1
         start = int(rng.integers(max(0, length - span) + 1))
-        if sample.onset is not None and rng.random() < self.mix.at_onset:
-            # The unit starts from nothing: the first thing it ever sees may be somebody losing balance.
-            start = max(0, sample.onset - int(rng.integers(4)))
+        if sample.onset is not None:
+            # The unit starts from nothing: the first it ever sees may be somebody losing balance, or lying there.
+            kind = rng.random()
+            if kind < self.mix.at_onset:
+                start = max(0, sample.onset - int(rng.integers(4)))
+            elif kind < self.mix.at_onset + self.mix.after:
+                start = int(rng.integers(sample.onset, max(sample.onset + 1, length - 10)))
         order = start + np.floor(np.arange(steps) * speed).astype(np.int64)
         if sample.calm:
             # Too short: back and forth. A fall is no fall backwards; there the last picture stays.
