@@ -32,8 +32,8 @@ check:
 	else echo "NOT CHECKED: the shell scripts, because shellcheck is not installed (apt-get install shellcheck)"; fi
 
 bench:
-	@bash deploy/prepare.sh demo
-	@$(BIN)/python -m deploy.bench $(BENCH_ARGS)
+	@bash deploy/prepare.sh test
+	@$(BIN)/python -m quantize.bench
 
 docs:
 	@bash deploy/prepare.sh demo

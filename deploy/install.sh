@@ -7,6 +7,8 @@
 # Every release lies in its own folder, /opt/fallwatch/releases/NAME, and /opt/fallwatch/current points to the one in
 # force: an upgrade that fails leaves the old one running. Settings in /etc/fallwatch are never overwritten.
 set -euo pipefail
+# The account of the service must be able to read what root installs.
+umask 022
 
 CHECKOUT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 readonly CHECKOUT
@@ -16,27 +18,29 @@ source "$CHECKOUT/deploy/find_python.sh"
 readonly PYTHONS=(/usr/bin/python3.11 /usr/bin/python3 /usr/bin/python3.12 /usr/bin/python3.13 /usr/local/bin/python3)
 readonly SERVICE=fallwatch
 readonly ACCOUNT=fallwatch
+readonly STATE=/var/lib/fallwatch # as StateDirectory= in the service
 # One release takes 435 MB (measured on x86_64 with Python 3.11); an upgrade needs a second one beside it.
 readonly DISK_NEEDED_MB=1000
-# From the start of the service to its first classified frame: camera, network and broker on a slow board.
-readonly WATCHING_WITHIN_S=60
 readonly RELEASES_KEPT=2
 
 EXTRAS=""
 DRY_RUN=false
 ROOT=""
 START=true
+# From the start of the service to its first classified frame: camera and network on a slow board.
+WATCHING_WITHIN_S=60
 
 usage() {
     cat <<'END'
-usage: deploy/install.sh [--console] [--dry-run] [--root DIR] [--no-start]
+usage: deploy/install.sh [--console] [--dry-run] [--no-start | --wait SECONDS] [--root DIR]
 
 Installs Fallwatch from this checkout as a service on this Debian machine; run again, it upgrades.
 
   --console     also install the page for nurses and reviewers (`fallwatch console`)
   --dry-run     print the steps and do nothing
-  --root DIR    put everything below DIR and touch neither accounts nor services (to try it out, or for tests)
   --no-start    install the service without starting it
+  --wait N      how long the service may take to see its first frame, seconds (default 60)
+  --root DIR    put everything below DIR and touch neither accounts nor services (to try it out, or for tests)
 
 Example: sudo deploy/install.sh --console
 Exit codes: 0 installed and watching, 1 not finished or not watching yet, 2 wrong use.
@@ -46,6 +50,7 @@ END
 say() { printf '%s\n' "$*"; }
 warn() { printf 'warning: %s\n' "$*" >&2; }
 die() { printf 'install.sh: %s\n' "$*" >&2; exit 1; }
+wrong_use() { printf 'install.sh: %s; see deploy/install.sh --help\n' "$*" >&2; exit 2; }
 
 # Announces a step and runs it, or only announces it.
 step() {
@@ -61,18 +66,23 @@ read_arguments() {
             --console) EXTRAS="[console]" ;;
             --dry-run) DRY_RUN=true ;;
             --no-start) START=false ;;
+            --wait)
+                [[ ${2:-} =~ ^[0-9]+$ ]] || wrong_use "--wait needs a number of seconds"
+                WATCHING_WITHIN_S=$2
+                shift
+                ;;
             --root)
-                [[ -n ${2:-} ]] || { echo "install.sh: --root needs a folder" >&2; exit 2; }
+                [[ -n ${2:-} ]] || wrong_use "--root needs a folder"
                 ROOT=$(realpath -m "$2")
                 START=false
                 shift
                 ;;
             -h | --help) usage; exit 0 ;;
-            *) echo "install.sh: unknown option $1; see deploy/install.sh --help" >&2; exit 2 ;;
+            *) wrong_use "unknown option $1" ;;
         esac
         shift
     done
-    readonly EXTRAS DRY_RUN ROOT START
+    readonly EXTRAS DRY_RUN ROOT START WATCHING_WITHIN_S
     readonly HOME_OF_ALL=$ROOT/opt/fallwatch
     readonly SETTINGS=$ROOT/etc/fallwatch/unit.toml
     readonly UNIT_FILE=$ROOT/etc/systemd/system/$SERVICE.service
@@ -81,6 +91,7 @@ read_arguments() {
     REAL=true
     if [[ -n $ROOT ]]; then REAL=false; fi
     readonly REAL
+    readonly CHECK_AGAIN="sudo -u $ACCOUNT fallwatch check --config $SETTINGS"
 }
 
 # --- what must be true before anything is changed -----------------------------------------------------------------
@@ -101,8 +112,8 @@ check_machine() {
         x86_64 | aarch64) ;;
         *) die "no network runtime exists for $architecture: use a 64-bit system (x86_64 or aarch64)" ;;
     esac
-    if $REAL && $START && ! command -v systemctl >/dev/null; then
-        die "systemd is missing here (no systemctl): use --no-start and run 'fallwatch run' by other means"
+    if $REAL && $START && [[ ! -d /run/systemd/system ]]; then
+        die "systemd does not run this machine: use --no-start and run 'fallwatch run' by other means"
     fi
     check_disk
     compgen -G '/dev/video*' >/dev/null ||
@@ -135,8 +146,15 @@ ensure_python() {
 # --- the steps ----------------------------------------------------------------------------------------------------
 
 make_account() {
-    useradd --system --user-group --home-dir /var/lib/fallwatch --no-create-home --shell /usr/sbin/nologin "$ACCOUNT" ||
+    useradd --system --user-group --home-dir "$STATE" --no-create-home --shell /usr/sbin/nologin "$ACCOUNT" ||
         die "the account $ACCOUNT could not be made: the line above says why"
+}
+
+# systemd would make it at the first start; the check before that start must find it too.
+# A journal that root made by hand, before, would be closed to the service.
+make_state_folder() {
+    install -d -m 0700 "$STATE"
+    chown -R "$ACCOUNT:$ACCOUNT" "$STATE"
 }
 
 # What is installed, in a temporary folder, so that building leaves nothing of root's in the checkout.
@@ -174,7 +192,7 @@ install_release() {
 place_settings() {
     install -D -m 0640 "$CHECKOUT/deploy/unit.example.toml" "$SETTINGS.new"
     # The service and a person at the command line must look at the same journal.
-    sed -i 's|^# folder = ""$|folder = "/var/lib/fallwatch"|' "$SETTINGS.new"
+    sed -i 's|^# folder = ""$|folder = "'"$STATE"'"|' "$SETTINGS.new"
     if $REAL; then chown "root:$ACCOUNT" "$SETTINGS.new"; fi
     mv "$SETTINGS.new" "$SETTINGS"
 }
@@ -201,9 +219,12 @@ remove_old_releases() {
 
 # As the service's own account: root would see files and cameras that the service must not see.
 run_check() {
-    local as_account=()
-    if $REAL; then as_account=(runuser -u "$ACCOUNT" -G "$ACCOUNT" -G video --); fi
-    (cd / && "${as_account[@]}" "$HOME_OF_ALL/current/bin/fallwatch" check --config "$SETTINGS")
+    local check=("$HOME_OF_ALL/current/bin/fallwatch" check --config "$SETTINGS")
+    if $REAL; then
+        (cd / && runuser -u "$ACCOUNT" -G "$ACCOUNT" -G video -- "${check[@]}")
+    else
+        "${check[@]}" --settings-only
+    fi
 }
 
 # Not `restart`: for a moment the old service would still count as active.
@@ -235,7 +256,7 @@ start_and_wait() {
         begin_anew
         die "the new release saw no frame within $WATCHING_WITHIN_S s: back to $before; see journalctl -u $SERVICE"
     fi
-    warn "no frame within $WATCHING_WITHIN_S s: see journalctl -u $SERVICE and fallwatch check --config $SETTINGS"
+    warn "no frame within $WATCHING_WITHIN_S s: see journalctl -u $SERVICE and $CHECK_AGAIN"
     die "NOT WATCHING YET; the service is started and keeps trying"
 }
 
@@ -254,6 +275,7 @@ main() {
     if $REAL && ! id "$ACCOUNT" >/dev/null 2>&1; then
         step "make the account $ACCOUNT, without login" make_account
     fi
+    if $REAL; then step "make the folder of journal and clips: $STATE" make_state_folder; fi
     if [[ -e $release/complete ]]; then
         say "- this release is installed already: $release"
     else
@@ -280,7 +302,7 @@ finish() {
     # While an older release holds the camera a check would only find it busy; then the restart is the check.
     if ! { $REAL && systemctl is-active --quiet "$SERVICE" 2>/dev/null; }; then
         say "- check settings, camera, model, broker, disk and clock"
-        run_check || warn "the check has findings; correct them, then: fallwatch check --config $SETTINGS"
+        run_check || warn "the check has findings; correct them, then: $CHECK_AGAIN"
     fi
     if $START; then
         step "start the service, now and with the machine" start_and_wait "$release" "$before"
@@ -290,4 +312,5 @@ finish() {
     remove_old_releases
 }
 
-main "$@"
+# Sourced by a test, it only brings its functions.
+if [[ ${BASH_SOURCE[0]} == "$0" ]]; then main "$@"; fi

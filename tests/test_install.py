@@ -146,7 +146,7 @@ class TestBeforeAnythingIsChanged:
             assert f"- {step}" in done.stdout
         assert not (tmp_path / "root").exists()
 
-    @pytest.mark.parametrize("words", [("--rot", "/x"), ("--root",), ("extra",)])
+    @pytest.mark.parametrize("words", [("--rot", "/x"), ("--root",), ("--wait", "soon"), ("extra",)])
     def test_wrong_use_is_said_in_one_line(self, words: tuple[str, ...]) -> None:
         done = run("bash", INSTALL, *words)
         assert (done.returncode, len(done.stderr.splitlines()), done.stdout) == (2, 1, "")
@@ -190,6 +190,58 @@ class TestBeforeAnythingIsChanged:
         )
         assert done.returncode == 1
         assert "must run as root to install a service: run sudo" in done.stderr
+
+
+class TestStart:
+    """The service counts as started when it has seen a frame; else the release before it comes back."""
+
+    @pytest.fixture
+    def machine(self, tmp_path: Path) -> Path:
+        """A root with an old and a new release, the new one in force."""
+        for release in ("old", "new"):
+            command = tmp_path / "opt/fallwatch/releases" / release / "bin/fallwatch"
+            command.parent.mkdir(parents=True)
+            command.write_text("#!/bin/sh\n")
+            command.chmod(0o755)
+        (tmp_path / "opt/fallwatch/current").symlink_to(tmp_path / "opt/fallwatch/releases/new")
+        return tmp_path
+
+    def start(self, machine: Path, active: bool, before: str) -> subprocess.CompletedProcess[str]:
+        """start_and_wait of install.sh, with a systemctl that only writes down what it is asked."""
+        systemctl = machine / "bin" / "systemctl"
+        systemctl.parent.mkdir()
+        systemctl.write_text(
+            f'#!/bin/sh\necho "$*" >>{machine}/asked\n[ "$1" != is-active ] || exit {0 if active else 3}\n'
+        )
+        systemctl.chmod(0o755)
+        releases = machine / "opt/fallwatch/releases"
+        script = f"source {INSTALL}; read_arguments --root {machine} --wait 0; start_and_wait {releases}/new '{before}'"
+        return run("bash", "-c", script, PATH=f"{systemctl.parent}:{os.environ['PATH']}")
+
+    def asked(self, machine: Path) -> list[str]:
+        return (machine / "asked").read_text().splitlines()
+
+    def test_a_frame_was_seen(self, machine: Path) -> None:
+        done = self.start(machine, active=True, before="")
+        assert (done.returncode, "The room is watched." in done.stdout) == (0, True)
+        assert self.asked(machine) == [
+            "daemon-reload",
+            "enable --quiet fallwatch",
+            "stop fallwatch",
+            "start --no-block fallwatch",
+            "is-active --quiet fallwatch",
+        ]
+
+    def test_no_frame_after_an_upgrade_brings_the_old_release_back(self, machine: Path) -> None:
+        old = machine / "opt/fallwatch/releases/old"
+        done = self.start(machine, active=False, before=str(old))
+        assert (done.returncode, f"back to {old}" in done.stderr) == (1, True)
+        assert (machine / "opt/fallwatch/current").resolve() == old
+        assert self.asked(machine)[-2:] == ["stop fallwatch", "start --no-block fallwatch"]
+
+    def test_no_frame_at_the_first_installation_is_said_aloud(self, machine: Path) -> None:
+        done = self.start(machine, active=False, before="")
+        assert (done.returncode, "NOT WATCHING YET" in done.stderr) == (1, True)
 
 
 class TestService:
