@@ -82,9 +82,9 @@ class Pulse:
 
     def steps_per_s(self, t: float) -> float:
         """Steps classified per second, up to now; 0 when none came in the window."""
-        recent = sum(1 for at, _ in self._beats if t - at <= RATE_WINDOW_S)
-        span = min(RATE_WINDOW_S, t - self._beats[0][0]) if self._beats else 0.0
-        return recent / span if span > 0 else 0.0
+        recent = [at for at, _ in self._beats if t - at <= RATE_WINDOW_S]
+        span = t - recent[0] if recent else 0.0
+        return (len(recent) - 1) / span if span > 0 else 0.0
 
     def step_ms(self) -> float | None:
         """Median time of one step of the network, milliseconds."""
