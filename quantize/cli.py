@@ -5,9 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import Any, Final
 
 from device.card import TFLITE_FILE
 from device.errors import FallwatchError
+
+CARDS: Final = Path(__file__).parent / "cards"
 
 
 class QuantizeError(FallwatchError):
@@ -19,10 +22,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("checkpoint", type=Path, help="trained weights, as written by `fallwatch train`")
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="BUNDLE", help="folder to make, or to replace")
     parser.add_argument(
-        "--about", type=Path, required=True, metavar="TOML", help="what the card says besides: see quantize/cards/"
+        "--about",
+        type=Path,
+        default=CARDS / "own.toml",
+        metavar="TOML",
+        help="what the card says (default: own.toml)",
     )
-    parser.add_argument("--clips", type=Path, metavar="CSV", help="table of real clips; its trainable rows calibrate")
-    parser.add_argument("--synth", type=Path, metavar="FOLDER", help="rendered clips to calibrate on besides")
+    parser.add_argument(
+        "--clips",
+        type=Path,
+        metavar="CSV",
+        help="real clips; trainable rows calibrate (default: as trained)",
+    )
+    parser.add_argument(
+        "--synth", type=Path, metavar="FOLDER", help="rendered clips to calibrate on besides (default: as trained)"
+    )
     parser.add_argument("--cache", type=Path, default=Path("runs/cache"), help="decoded footage (default: %(default)s)")
 
 
@@ -43,8 +57,10 @@ def run(args: argparse.Namespace) -> int:
     torch.set_num_threads(1)  # steps are too small to share; two threads only wait for each other
     try:
         about = read_about(args.about)
-        network = load(args.checkpoint).build()
-        pictures = gather(args.clips, args.synth, network.config.raster, args.cache)
+        checkpoint = load(args.checkpoint)
+        network = checkpoint.build()
+        clips, synth = _footage(args, checkpoint.train)
+        pictures = gather(clips, synth, network.config.raster, args.cache)
         made = make_bundle(network, about, pictures, args.out, _say)
         stream = compare(network, made.path, [one_stream([*pictures.held_out])])
     except (BundleError, CheckpointError, ClipTableError, FootageError, QuantizationError, ValueError) as error:
@@ -55,6 +71,14 @@ def run(args: argparse.Namespace) -> int:
     print(f"held-out clips ({made.card.quantization['method']}): {made.agreement}")
     print(f"one stream, no reset: {stream}")
     return 0
+
+
+def _footage(args: argparse.Namespace, trained: dict[str, Any]) -> tuple[Path | None, Path | None]:
+    """Table and folder to calibrate on: as given, else as the checkpoint was trained, where that is still there."""
+    if args.clips or args.synth:
+        return args.clips, args.synth
+    clips, synth = (Path(trained[name]) if trained.get(name) else None for name in ("clips", "synth"))
+    return clips if clips and clips.is_file() else None, synth if synth and synth.is_dir() else None
 
 
 def _say(text: str) -> None:

@@ -44,7 +44,7 @@ def gather(clips: Path | None, rendered: Path | None, raster: Raster, cache: Pat
     held_out = windows[::HELD_OUT_EVERY]
     calibration = [window for index, window in enumerate(windows) if index % HELD_OUT_EVERY]
     if not calibration:
-        raise ValueError("no footage to calibrate on; give --clips a table of real clips or --synth rendered ones")
+        raise ValueError("too little footage to calibrate on; give --clips a table of clips or --synth rendered ones")
     return Pictures([window[:LONGEST_STEPS] for window in calibration], held_out)
 
 

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from device.card import CARD_FILE, TFLITE_FILE, BundleError, Result, Source, Thresholds, read_card
+from device.labels import FALLING, INDEX
 from device.preprocess import Raster
 from device.runner import Int8Step, open_runner
 from quantize import bundle as bundle_module
@@ -21,8 +22,11 @@ from quantize.bundle import ONNX_FILE, ONNX_FLOAT_FILE, Made, Pictures, make_bun
 from quantize.export import step_of, to_tflite
 from quantize.footage import one_stream
 from quantize.onnx import OnnxStep
+from quantize.thresholds import level
 from training import checkpoint as store
 from training.checkpoint import Checkpoint
+from training.index import Clip
+from training.judged import UNSEEN, Scored
 from training.networks import BlockConfig, FallNetwork, NetworkConfig, Step, build
 
 RASTER = Raster(32, 24, 1, 3)
@@ -43,7 +47,6 @@ ABOUT = About(
     data=(Source(name="noise", licence="CC0", use="calibration"),),
     results=(Result(protocol="none", footage="none", falls=0, windows=0, auc=0.5),),
 )
-CARDS = Path(cli.__file__).parent / "cards"
 
 
 @pytest.fixture(scope="module")
@@ -274,10 +277,11 @@ def arguments(*given: str) -> argparse.Namespace:
     return parser.parse_args(given)
 
 
-def test_the_command_makes_a_bundle_from_a_checkpoint_and_rendered_clips(
+def test_the_command_makes_a_bundle_from_a_checkpoint_and_what_it_was_trained_on(
     network: FallNetwork, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    store.save(Checkpoint(network.config, network.state_dict(), {}, 1), tmp_path / "best.pt")
+    trained = {"synth": str(tmp_path / "synth"), "clips": str(tmp_path / "gone.csv")}
+    store.save(Checkpoint(network.config, network.state_dict(), trained, 1), tmp_path / "best.pt")
     rng = np.random.default_rng(5)
     (tmp_path / "synth").mkdir()
     for index in range(3):
@@ -285,10 +289,10 @@ def test_the_command_makes_a_bundle_from_a_checkpoint_and_rendered_clips(
         label = np.zeros(30, np.uint8)
         mask = np.zeros((30, 96, 16), np.uint8)
         np.savez_compressed(tmp_path / "synth" / f"{index}.npz", grey=grey, label=label, mask=mask, meta="{}")
-    given = [str(tmp_path / "best.pt"), "-o", str(tmp_path / "out"), "--synth", str(tmp_path / "synth")]
-    assert cli.run(arguments(*given, "--about", str(CARDS / "r2plus1d-s.toml"))) == 0
+    assert cli.run(arguments(str(tmp_path / "best.pt"), "-o", str(tmp_path / "out"))) == 0
     card = read_card(tmp_path / "out")
     assert (card.quantization["calibration_clips"], card.quantization["held_out_clips"]) == (2, 1)
+    assert card.name == "own"
     assert card.model_id in capsys.readouterr().out
 
 
@@ -298,6 +302,7 @@ def test_the_command_makes_a_bundle_from_a_checkpoint_and_rendered_clips(
         ({"checkpoint": "nowhere.pt"}, "nowhere.pt: no such file"),
         ({"--about": "nowhere.toml"}, "nowhere.toml: cannot be read"),
         ({"--synth": "."}, "no rendered clips there"),
+        ({"--synth": ""}, "too little footage to calibrate on"),
     ],
 )
 def test_the_command_says_what_is_missing(
@@ -305,14 +310,15 @@ def test_the_command_says_what_is_missing(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     store.save(Checkpoint(network.config, network.state_dict(), {}, 1), tmp_path / "best.pt")
-    given = {"--about": str(CARDS / "r2plus1d-s.toml"), "--synth": ".", **change}
+    given = {"--synth": ".", **change}
     checkpoint = given.pop("checkpoint", "best.pt")
+    given = {option: value for option, value in given.items() if value}
     with pytest.raises(cli.QuantizeError, match=says):
         cli.run(arguments(checkpoint, "-o", "out", *(part for pair in given.items() for part in pair)))
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("path", sorted(CARDS.glob("*.toml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(cli.CARDS.glob("*.toml")), ids=lambda path: path.stem)
 def test_every_card_in_the_repository_can_be_read(path: Path) -> None:
     assert read_about(path).limits
 
@@ -333,3 +339,33 @@ def test_the_cards_hash_covers_the_model(made: Made, tmp_path: Path) -> None:
     text = (made.path / CARD_FILE).read_text()
     assert all(len(digest) == 64 and digest in text for digest in read_card(made.path).files.values())
     assert run_int8(open_runner(made.path), [np.zeros((2, 24, 32, 3), np.uint8)])[0].shape == (2, 7)
+
+
+def scored(fall: bool, falling: list[float], on_floor: bool = False) -> Scored:
+    """A clip whose P(falling) is given, one value for each second; a fall is from 8 s to 9 s."""
+    t = np.arange(10 * len(falling)) / 10
+    probabilities = np.zeros((len(t), 7))
+    probabilities[:, INDEX[FALLING]] = np.repeat(falling, 10)
+    start, end = (8.0, 9.0) if fall else (None, None)
+    clip = Clip(2, "train", "made", Path("made.mp4"), fall, start, end, on_floor, "", "", "CC0")
+    return Scored(clip, UNSEEN, None, t, t == 0, probabilities)  # type: ignore[arg-type]
+
+
+def test_thresholds_leave_out_the_asked_share_of_everyday_windows() -> None:
+    everyday = [scored(False, [level / 100] * 4) for level in range(100)]
+    falls = [scored(True, [0.0] * 8 + [0.9] * 4), scored(True, [0.0] * 8 + [0.3] * 4)]
+    found = level([*everyday, *falls, scored(False, [0.99] * 40, on_floor=True)], FALLING, 0.5)
+    assert (found.falls, found.windows) == (2, 104)
+    assert found.on == pytest.approx(0.47)
+    assert found.off == pytest.approx(0.235)
+    assert found.falls_above == 0.5
+    assert found.windows_above == pytest.approx(0.5, abs=0.02)
+
+
+def test_thresholds_stay_within_reason() -> None:
+    quiet = [scored(False, [0.001] * 8), scored(True, [0.0] * 8 + [0.9] * 4)]
+    loud = [scored(False, [0.999] * 8), scored(True, [0.0] * 8 + [0.9] * 4)]
+    assert level(quiet, FALLING, 0.05).on == 0.2
+    assert level(loud, FALLING, 0.05).on == 0.7
+    with pytest.raises(ValueError, match="no fall or no everyday window"):
+        level(quiet[:1], FALLING, 0.05)
