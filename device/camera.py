@@ -7,33 +7,20 @@ no frame has come for the deadline, and started again, for ever, with a growing 
 
 from __future__ import annotations
 
-import contextlib
-import json
 import logging
-import os
 import select
-import subprocess
-import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 from typing import Any
 
-import device
-from device.capture import Order
+from device.capture_process import OPEN_S, CaptureProcess
 from device.clock import Clock, SystemClock
 from device.errors import FallwatchError
-from device.frame_ring import FrameRing, make_memory
 from device.live_source import without_password
 from device.records import Frame
 from device.settings import Camera as CameraSettings
 
 log = logging.getLogger(__name__)
-
-OPEN_S = 15.0
-"""Until the first frame: starting Python and OpenCV takes 3 s on a small board, FFmpeg probes a stream for up to 5 s
-and then waits for a key frame. The deadline of the settings holds from the first frame on."""
 
 PAUSE_FIRST_S = 1.0
 PAUSE_LAST_S = 5.0
@@ -42,9 +29,6 @@ again within 10 s (DESIGN section 8)."""
 
 PAUSE_PASSWORD_S = 30.0
 """Pause after a refused password: cameras lock an account that is tried too often."""
-
-REAP_S = 1.0
-"""A killed process is gone within this, unless it hangs in the kernel; then it is left behind."""
 
 SETTLE_S = 0.5
 MEASURE_S = 1.5
@@ -80,79 +64,6 @@ def pause_s(failures: int) -> float:
     return float(min(PAUSE_FIRST_S * 2 ** min(failures - 1, 16), PAUSE_LAST_S))
 
 
-class _Child:
-    """One running capture process: its pipe, its ring and its end."""
-
-    def __init__(self, settings: CameraSettings, loop: bool) -> None:
-        self._memory = make_memory()
-        self.pipe, theirs = os.pipe()
-        os.set_blocking(self.pipe, False)
-        order = Order(
-            source=settings.source,
-            width=settings.width,
-            height=settings.height,
-            fps=settings.fps,
-            open_s=max(settings.deadline_s, OPEN_S / 2),
-            mask=[[list(point) for point in polygon] for polygon in settings.mask],
-            loop=loop,
-            memory=self._memory,
-            pipe=theirs,
-        )
-        try:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "device.capture"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,  # FFmpeg writes addresses with passwords there.
-                env=_environment(),
-                pass_fds=(self._memory, theirs),
-                start_new_session=True,  # Ctrl-C is for the unit.
-            )
-        finally:
-            os.close(theirs)
-        self.pid = self._process.pid
-        with contextlib.suppress(BrokenPipeError):  # A process that died at once is told by its pipe.
-            stdin = self._process.stdin
-            assert stdin is not None
-            stdin.write(order.line())
-            stdin.flush()
-        self._ring: FrameRing | None = None
-        self._rest = b""
-
-    def lines(self) -> Iterator[dict[str, Any]]:
-        """What it has said since; ends with {"what": "gone"} when it has closed its pipe."""
-        while True:
-            try:
-                piece = os.read(self.pipe, 65536)
-            except BlockingIOError:
-                return
-            if not piece:
-                yield {"what": "gone"}
-                return
-            *whole, self._rest = (self._rest + piece).split(b"\n")
-            yield from (json.loads(line) for line in whole)
-
-    def map_ring(self, slot_bytes: int) -> None:
-        self._ring = FrameRing(self._memory, slot_bytes)
-
-    def picture(self, line: dict[str, Any]) -> Any:
-        """A copy of the announced picture; None when it has been overwritten since."""
-        return self._ring and self._ring.copy(line["seq"], line["height"], line["width"])
-
-    def kill(self) -> None:
-        """End it, whatever it is doing, and let go of everything shared with it."""
-        self._process.kill()
-        try:
-            self._process.wait(REAP_S)
-        except subprocess.TimeoutExpired:
-            log.error("capture process %d hangs in the kernel and cannot be killed; a new one is started", self.pid)
-        if self._process.stdin is not None:
-            with contextlib.suppress(BrokenPipeError):
-                self._process.stdin.close()
-        os.close(self.pipe)
-        os.close(self._memory)
-
-
 class Camera:
     """The unit's eye. One thread calls start, read and close; the properties may be read from any."""
 
@@ -166,7 +77,7 @@ class Camera:
         self.grabbed = 0
         self._clock = clock or SystemClock()
         self._loop = loop
-        self._child: _Child | None = None
+        self._child: CaptureProcess | None = None
         self._failures = 0
         self._base = 0
         self._seq = 0
@@ -264,7 +175,7 @@ class Camera:
     def _begin(self) -> None:
         self.close()
         self._base, self._seq = self._base + self._seq, 0
-        self._child = _Child(self.settings, self._loop)
+        self._child = CaptureProcess(self.settings, self._loop)
         self._heard = self._clock.now()
 
     def _patience_s(self) -> float:
@@ -320,9 +231,3 @@ def _rate(camera: Camera, first: Frame) -> float:
     if len(counted) < 2:
         return 0.0
     return (counted[-1][1] - counted[0][1]) / (counted[-1][0] - counted[0][0])
-
-
-def _environment() -> dict[str, str]:
-    """The child finds this very package, installed or not."""
-    home = str(Path(device.__file__).parent.parent)
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (home, os.environ.get("PYTHONPATH"))))}

@@ -17,13 +17,13 @@ from device.errors import FallwatchError
 
 CODEC = "libx264"
 X264 = {"preset": "veryfast", "crf": "25", "g": "20"}
-"""veryfast: small boards encode at the lowest priority and still finish. A key frame every 20 pictures, 2 s: jumps."""
+"""veryfast, because boards encode it beside the watch. A key frame every 20 pictures, 2 s, to jump to."""
 
 TICKS = 90_000
 """Time base of the clip, per second; MPEG's own, finer than any camera's jitter."""
 
 JPEG_QUALITY = 85
-"""Of the pictures that wait in memory: below it the blocks of JPEG start to show in the clip."""
+"""Of the pictures that wait in memory: finer than the clip made of them, so that the clip sets the quality."""
 
 THUMB_WIDTH = 320
 
