@@ -84,9 +84,7 @@ def run(args: argparse.Namespace) -> int:
         return 1
     for name, found in (("falling", fall), ("floor", down)):
         print(f"# {name}: above are {found.falls_above:.0%} of {found.falls} falls and {found.windows_above:.1%} of")
-        print(
-            f"# {found.windows} everyday windows, in rooms never seen; the share asked for is at {found.everyday_level:.3f}"
-        )
+        print(f"# {found.windows} everyday windows, in rooms never seen; asked share at {found.everyday_level:.3f}")
     print(f"[thresholds]\nfall_on = {fall.on}\nfall_off = {fall.off}\ndown_on = {down.on}\ndown_off = {down.off}")
     return 0
 
