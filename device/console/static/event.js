@@ -63,22 +63,23 @@ export class EventView {
   #leave() {
     this.video?.pause();
     this.timeline?.close();
-    this.video = this.timeline = this.found = null;
+    this.video = this.timeline = this.found = this.drawing = null;
   }
 
   async #draw(found) {
     this.found = found;
+    const drawing = (this.drawing = {}); // another drawing that begins meanwhile takes over
     this.parts = { head: h("div", { class: "event-head" }, head(found)), words: h("div", { class: "words" }, this.#words(found)) };
     const stage = h("div", { class: "stage" }, this.#clip(found));
     this.root.replaceChildren(back(), this.parts.head, stage, this.parts.words);
     const scores = await ask(`/api/events/${this.id}/scores`).catch((error) => error);
-    if (this.found !== found) return;
+    if (this.drawing !== drawing) return;
     if (scores instanceof Error) {
       stage.append(h("p", { class: "absent small" }, icon("none"), h("span", {}, scores.message)));
       return;
     }
     this.timeline = new Timeline(scores, this.video);
-    this.timeline.mark(found.marks, found.thresholds);
+    this.timeline.mark(this.found.marks, this.found.thresholds);
     stage.append(this.timeline.element);
     this.timeline.resize();
   }
