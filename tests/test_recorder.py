@@ -96,9 +96,9 @@ def settings_in(folder: Path, **sections: dict[str, Any]) -> Settings:
 
 def camera(seconds: float, start: float = 100.0) -> Iterator[Frame]:
     """15 pictures a second of a square that wanders over noise."""
-    noise = np.random.default_rng(7)
+    noise = np.random.default_rng(7).integers(0, 60, (17, HEIGHT, WIDTH, 3), np.uint8)
     for index in range(int(seconds * 15)):
-        pixels = noise.integers(0, 60, (HEIGHT, WIDTH, 3), np.uint8)
+        pixels = noise[index % len(noise)].copy()
         pixels[100:200, index % 200 : index % 200 + 80] = 200
         yield Frame(index + 1, start + index / 15, EPOCH + index / 15, pixels)
 
