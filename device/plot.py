@@ -65,6 +65,7 @@ def timeline_png(
     _draw_flags(evidence, incidents, rows, start)
     motion.set_xlim(times[0], max(times[-1], times[0] + 0.1))
     motion.set_xlabel("seconds from the start of the footage", color=SOFT)
+    figure.legend(*evidence.get_legend_handles_labels(), loc="upper right", ncols=3, fontsize=9, frameon=False)
     figure.suptitle(title, x=0.012, ha="left", fontsize=13, fontweight="bold", color=INK)
     try:
         figure.savefig(path, dpi=DPI, facecolor="white", format="png")
@@ -90,7 +91,7 @@ def _plain(axis: Any, name: str) -> None:
 def _draw_evidence(axis: Any, times: list[float], scores: Sequence[Scores], limits: Thresholds) -> None:
     _plain(axis, "")
     axis.set_ylabel("evidence (mean of 0.5 s)", color=SOFT, fontsize=9)
-    axis.set_ylim(0.0, 1.17)  # the legend has the band above 1
+    axis.set_ylim(0.0, 1.03)
     axis.set_yticks([0.0, 0.25, 0.5, 0.75, 1.0])
     axis.grid(axis="y", color=GRID, linewidth=0.6)
     for label, style in ((LYING, (0, (5, 2))), (FLOOR, "-"), (FALLING, "-")):
@@ -114,7 +115,6 @@ def _draw_evidence(axis: Any, times: list[float], scores: Sequence[Scores], limi
             fontsize=9,
             annotation_clip=False,
         )
-    axis.legend(loc="upper left", ncols=3, fontsize=9, frameon=False, borderpad=0.1, borderaxespad=0.1)
 
 
 def _draw_stack(axis: Any, times: list[float], scores: Sequence[Scores]) -> None:
