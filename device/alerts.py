@@ -107,6 +107,8 @@ CAUSES: dict[str, str] = {
     "model": "its network cannot be loaded",
     "nobody_listening": "nobody is listening for its alerts",
     "alert_refused": "the broker refuses its alerts",
+    "state_refused": "the broker refuses to keep its state",
+    "answers_refused": "the broker gives it no answers to its alerts",
 }
 """What is wrong with the unit, in words for the person who has to go and look."""
 

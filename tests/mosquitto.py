@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import threading
@@ -67,7 +68,8 @@ class Mosquitto:
         eventually(self._listens, 10.0)
 
     def kill(self) -> None:
-        """kill -9, as a power cut would."""
+        """kill -9, as a power cut would; what it knew until now is on its disk."""
+        self._save()
         self._end(kill=True)
 
     def stop(self) -> None:
@@ -78,7 +80,14 @@ class Mosquitto:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.kill()
+        self._end(kill=True)
+
+    def _save(self) -> None:
+        assert self._process is not None
+        database = self.folder / "mosquitto.db"
+        before = database.stat().st_mtime_ns if database.exists() else 0
+        self._process.send_signal(signal.SIGUSR1)  # mosquitto(8): write the database now
+        eventually(lambda: database.exists() and database.stat().st_mtime_ns > before)
 
     def _end(self, *, kill: bool) -> None:
         process, self._process = self._process, None
@@ -141,7 +150,11 @@ class Listener:
         """What was heard on topics that end so, in the order it came."""
         return [one for one in list(self.heard) if one.topic.endswith(suffix)]
 
-    def say(self, topic: str, payload: bytes | str | dict[str, Any], *, retain: bool = False) -> None:
-        """Publish one message, QoS 1, and wait until the broker has it."""
-        raw = json.dumps(payload) if isinstance(payload, dict) else payload
-        self._client.publish(topic, raw, qos=1, retain=retain).wait_for_publish(10.0)
+    def say(self, topic: str, *payloads: bytes | dict[str, Any]) -> None:
+        """Publish messages, QoS 1, and wait until the broker has them all."""
+        said = [
+            self._client.publish(topic, json.dumps(payload) if isinstance(payload, dict) else payload, qos=1)
+            for payload in payloads
+        ]
+        for one in said:
+            one.wait_for_publish(20.0)

@@ -104,7 +104,7 @@ class Courier:
 
     def wake(self) -> None:
         """There is something new in the outbox; returns at once."""
-        with suppress(BlockingIOError):
+        with suppress(OSError):  # full: it is awake already; closed: it has stopped
             self._wake_out.send(b"!")
 
     def alive(self) -> bool:
@@ -120,8 +120,9 @@ class Courier:
 
     def set_faults(self, faults: list[dict[str, Any]]) -> None:
         """Latched faults of the unit: cause, and if known text, since (RFC 3339), kind. The courier adds its own."""
-        self._unit_faults = list(faults)
-        self.wake()
+        if faults != self._unit_faults:
+            self._unit_faults = list(faults)
+            self.wake()
 
     def _run(self) -> None:
         failures = 0
@@ -130,11 +131,13 @@ class Courier:
                 try:
                     failures = self._round(failures)
                 except Exception as error:  # a courier that dies takes every later alert with it
-                    log.exception("the courier starts again")
-                    self._down(error)
+                    log.exception("the courier stumbled")
+                    self._down(LinkError(f"the courier stumbled ({error!r}) and starts again; please report its log"))
                     self._pause(BACKOFF_S[-1], settle=False)
             with suppress(Exception):
                 self._close_outbox()
+        self._wake_in.close()
+        self._wake_out.close()
         self.state = LinkState.STOPPED
 
     def _round(self, failures: int) -> int:
@@ -175,6 +178,8 @@ class Courier:
     def _greet(self, link: Link) -> None:
         self.state, self.error = LinkState.CONNECTED, ""
         log.info("%s: connected to the broker", link.address)
+        for cause in ("state_refused", "answers_refused"):
+            self.faults.clear(cause)
         link.subscribe(self._answers.topics)
         if self._window is not None:
             self._window.forget()
@@ -220,10 +225,10 @@ class Courier:
                 self._window.acked(ack, link.address)
             elif topic is not None and ack.code >= FAILURE:
                 text = f"{link.address} refuses {topic} ({ack.name}); check its ACL"
-                self.faults.latch("alert_refused", text, self._clock.wall())
+                self.faults.latch("state_refused", text, self._clock.wall())
         if link.unsubscribed:
             text = f"{link.address} gives this unit no answers to its alerts ({link.unsubscribed[0]}); check its ACL"
-            self.faults.latch("alert_refused", text, self._clock.wall())
+            self.faults.latch("answers_refused", text, self._clock.wall())
             link.unsubscribed.clear()
 
     def _all_faults(self) -> list[dict[str, Any]]:
@@ -269,7 +274,7 @@ class Courier:
             self._window.outbox.settle(self._clock.wall(), self._clock.now())
             self._window.outbox.journal.close()
 
-    def _down(self, error: Exception) -> None:
+    def _down(self, error: LinkError | StoreError) -> None:
         refused = isinstance(error, LinkError) and error.refused
         self.state = LinkState.REFUSED if refused else LinkState.LOST
         if str(error) != self.error:

@@ -71,7 +71,7 @@ def _carry(outbox: Outbox, settings: Settings, clock: Clock, deadline_s: float, 
             if lock.take():
                 # Its own client id: a second client under the unit's name would throw the unit off the broker.
                 name = f"{settings.unit.id}-errand-{str(ULID())[-6:]}"
-                window = Window(outbox, branch(settings), clock, Faults())
+                window = Window(outbox, branch(settings), clock, Faults(), unheard_s=0.0)
                 try:
                     link = Link(settings.mqtt, name, lambda topic, raw: None)
                     error = _go(link, window, began + deadline_s, alert_id, clock)

@@ -19,6 +19,10 @@ ACK_DEADLINE_S = 10.0
 """A broker in the building acknowledges in milliseconds; after this the link is given up and made anew."""
 REFUSED_RETRY_S = 10.0
 """An alert that the broker refused is tried again after this; the ones behind it do not wait for it."""
+UNHEARD_RETRY_S = 5.0
+UNHEARD_S = 30.0
+"""The broker has the alert and nobody to give it to: said again for this long, because after a broker's restart the
+unit may be back before the desk. Then it counts as delivered; alert/active tells whoever comes later."""
 EXPIRY_S = 24 * 3600
 """An alert/event is of no use to a receiver that comes back after a day: alert/active then tells the truth."""
 NO_MATCHING_SUBSCRIBERS = 0x10
@@ -35,13 +39,17 @@ class _Sent:
 class Window:
     """Sends an outbox over one connection at a time."""
 
-    def __init__(self, outbox: Outbox, branch: str, clock: Clock, faults: Faults) -> None:
+    def __init__(
+        self, outbox: Outbox, branch: str, clock: Clock, faults: Faults, *, unheard_s: float = UNHEARD_S
+    ) -> None:
         self.outbox = outbox
         self.branch = branch
         self._clock = clock
         self._faults = faults
         self._flying: dict[int, _Sent] = {}
+        self._unheard_s = unheard_s
         self._held: dict[int, float] = {}
+        self._unheard_since: dict[int, float] = {}
         self._attempts: dict[int, int] = {}
 
     def forget(self) -> None:
@@ -76,13 +84,16 @@ class Window:
         self._faults.clear("alert_refused")
         if ack.code == NO_MATCHING_SUBSCRIBERS:
             self._faults.latch("nobody_listening", f"{address} has nobody who listens to {letter.topic}", wall)
+            if now - self._unheard_since.setdefault(letter.seq, now) < self._unheard_s:
+                self._held[letter.seq] = now + UNHEARD_RETRY_S
+                return True
         else:
             self._faults.clear("nobody_listening")
         receipt = Receipt(letter.alert_id, "broker", address, wall, cause=ack.name if ack.code else "")
         if error := self.outbox.delivered(letter.seq, receipt, wall, now):
             self._faults.latch("disk", str(error), wall)
-        self._held.pop(letter.seq, None)
-        self._attempts.pop(letter.seq, None)
+        for known in (self._held, self._unheard_since, self._attempts):
+            known.pop(letter.seq, None)
         return True
 
     def idle(self) -> bool:
