@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from device.supervisor import Supervisor
+from tests.conftest import REPO, eventually
+from tests.footage_made import moving_square, write_video
 
 PID = 4321
 WATCHDOG_30_S = {"WATCHDOG_USEC": "30000000", "WATCHDOG_PID": str(PID)}
@@ -138,3 +143,34 @@ def test_the_process_environment_is_the_default(systemd: Systemd, path: str, mon
     monkeypatch.delenv("WATCHDOG_USEC", raising=False)
     Supervisor().classified(0.0)
     assert systemd.heard() == ["READY=1"]
+
+
+def test_a_real_unit_says_ready_with_its_first_frame_and_feeds_until_it_is_stopped(
+    systemd: Systemd, path: str, tmp_path: Path
+) -> None:
+    video = write_video(tmp_path / "room.mp4", moving_square(150))
+    (tmp_path / "unit.toml").write_text(
+        f'[camera]\nsource = "{video}"\n[mqtt]\nenabled = false\n[store]\nfolder = "{tmp_path / "state"}"\n'
+    )
+    heard: list[str] = []
+
+    def hear(word: str) -> bool:
+        heard.extend(systemd.heard())
+        return word in heard
+
+    unit = subprocess.Popen(
+        [sys.executable, "-m", "device.cli", "run", "--config", str(tmp_path / "unit.toml")],
+        cwd=REPO,
+        env={**os.environ, "NOTIFY_SOCKET": path, "WATCHDOG_USEC": "600000", "XDG_STATE_HOME": str(tmp_path / "own")},
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        eventually(lambda: hear("READY=1"))
+        heard.clear()
+        eventually(lambda: hear("WATCHDOG=1"))
+        unit.send_signal(signal.SIGTERM)
+        assert unit.wait(timeout=20) == 0
+        assert hear("STOPPING=1")
+    finally:
+        unit.kill()
+        unit.wait()
