@@ -56,12 +56,14 @@ def _corner(room: Room, rng: np.random.Generator) -> tuple[float, float]:
     (hx, hy), inset = room.half, float(rng.uniform(0.06, 0.3))
     x, y = float(rng.choice([-1, 1])) * (hx - inset), float(rng.choice([-1, 1])) * (hy - inset)
     if rng.random() < 0.33:
-        return (x, float(rng.uniform(-0.6, 0.6) * hy)) if rng.random() < 0.5 else (float(rng.uniform(-0.6, 0.6) * hx), y)
+        return (
+            (x, float(rng.uniform(-0.6, 0.6) * hy)) if rng.random() < 0.5 else (float(rng.uniform(-0.6, 0.6) * hx), y)
+        )
     return x, y
 
 
 def _field_of_view(distance: float, aim: str, rng: np.random.Generator) -> float:
-    """Degrees, so that a standing person fills a quarter to nine tenths of the picture's height where the lens allows it.
+    """Degrees, so that a standing person fills a quarter to nine tenths of the picture's height if the lens can.
 
     A share of cameras is simply wide, as wall units are; those that show a way in or out of the picture are narrow.
     """
@@ -87,7 +89,7 @@ def place_camera(room: Room, points: Vector, aim: str, rng: np.random.Generator)
         distance = np.linalg.norm(points[:, :2] - np.array([x, y]), axis=1)
         if not _clear(room, place):
             continue
-        if aim == "near" and not 0.5 < distance.min() < 1.5 or aim != "near" and distance.min() < 1.2:
+        if (aim == "near" and not 0.5 < distance.min() < 1.5) or (aim != "near" and distance.min() < 1.2):
             continue
         off = rng.normal(0, 0.3, 3) * np.array([1, 1, 0.6])
         look = np.array([target[0], target[1], 0.75]) + off

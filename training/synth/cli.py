@@ -27,11 +27,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EXAMPLE
     parser.add_argument("--clips", type=int, required=True, help="how many clips the folder shall hold")
     parser.add_argument("--seed", type=int, required=True, help="clip i depends on this number and i only")
-    parser.add_argument("--out", type=Path, required=True, help="folder for the clips; whole clips already there are kept")
+    parser.add_argument(
+        "--out", type=Path, required=True, help="folder for the clips; whole clips already there are kept"
+    )
     parser.add_argument("--workers", type=int, default=2, help="processes that render (default 2)")
     parser.add_argument("--steps", type=int, default=60, help="length of a clip in steps of 0.1 s (default 60)")
-    parser.add_argument("--data", type=Path, default=DEFAULT_DATA, help="folder with rooms/ and textures/ (CC0 photographs); "
-                        "procedural textures only where it is absent")  # fmt: skip
+    parser.add_argument("--data", type=Path, default=DEFAULT_DATA, help="folder with rooms/ and textures/ (CC0 "
+                        "photographs); procedural textures only where it is absent")  # fmt: skip
     parser.add_argument("--sheet", type=Path, help=f"PNG with the first {SHEET_CLIPS} clips, labels drawn")
 
 

@@ -1,4 +1,4 @@
-"""One clip: scene -> camera -> pictures -> sensor -> file. Clip i depends on (seed, i) and the options, on nothing else."""
+"""One clip: scene -> camera -> pictures -> sensor -> file. Clip i depends on (seed, i) and the options only."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from device.labels import EMPTY, FALLING, FLOOR, INDEX, LABELS
 from training.synth.behaviours import CATALOGUE, draw_behaviour
-from training.synth.camera import Camera, place_camera
+from training.synth.camera import place_camera
 from training.synth.labels_truth import SEEN_PIXELS, scene_labels
 from training.synth.light import light_plan
 from training.synth.render import HEIGHT, MASK_HEIGHT, MASK_WIDTH, WIDTH, Look, Painter
-from training.synth.scene import PREFIXES, Refused, Scene, make_scene
+from training.synth.scene import PREFIXES, Scene, SceneRefusedError, make_scene
 from training.synth.sensor import barrel_maps, degrade, distort, held_frames, random_sensor
 from training.synth.simulate import STEPS_PER_S
 
@@ -39,7 +39,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Clip:
-    """grey uint8 (T, 96, 128); mask bool (T, 96, 128), people; label uint8 (T,), places in device.labels.LABELS; meta."""
+    """grey uint8 (T, 96, 128); mask bool (T, 96, 128), people; label uint8 (T,), places in LABELS; meta."""
 
     grey: NDArray[np.uint8]
     mask: NDArray[np.bool_]
@@ -58,22 +58,23 @@ def make_clip(seed: int, index: int, options: Options) -> Clip:
     for attempt in range(TRIES):
         rng = np.random.default_rng([seed, index, attempt + 1])
         try:
-            scene, shadows = make_scene(name, options.steps, rng, options.data, (WIDTH, HEIGHT))
-            return _film(scene, shadows, name, options.steps, rng, {"seed": seed, "index": index, "attempt": attempt})
-        except (LookupError, FloatingPointError, Refused):
+            scene = make_scene(name, options.steps, rng, options.data, (WIDTH, HEIGHT))
+            return _film(scene, rng, {"seed": seed, "index": index, "attempt": attempt})
+        except (LookupError, FloatingPointError, SceneRefusedError):
             continue
     raise RuntimeError(f"clip {index} of seed {seed} ({name}): {TRIES} draws gave no valid scene")
 
 
-def _film(scene: Scene, shadows: bool, name: str, steps: int, rng: np.random.Generator, origin: dict[str, int]) -> Clip:
-    window = slice(scene.first, scene.first + steps)
-    camera = place_camera(scene.room, _action(scene, window), CATALOGUE[name].aim, rng)
+def _film(scene: Scene, rng: np.random.Generator, origin: dict[str, int]) -> Clip:
+    """Hang the camera, paint the filmed steps, send them through the sensor, label what can be seen."""
+    camera = place_camera(scene.room, _action(scene), CATALOGUE[scene.name].aim, rng)
+    steps = scene.filmed.stop - scene.filmed.start
     lights = light_plan(rng, steps)
-    look = Look(camera, lights, float(rng.uniform(0.05, 0.3)), float(rng.uniform(0.02, 0.15)), shadows)
+    look = Look(camera, lights, float(rng.uniform(0.05, 0.3)), float(rng.uniform(0.02, 0.15)), scene.shadows)
     painter = Painter(scene.model, PREFIXES[: len(scene.figures)], look)
     try:
-        _seen_enough(painter, scene, window, name)
-        pictures, owners = _paint(painter, scene.trace.qpos[window])
+        _check_seen(painter, scene)
+        pictures, owners = _paint(painter, scene.trace.qpos[scene.filmed])
     finally:
         painter.close()
     sensor = random_sensor(rng, lights[0][1].kind == "night")
@@ -84,47 +85,53 @@ def _film(scene: Scene, shadows: bool, name: str, steps: int, rng: np.random.Gen
     shown = held_frames(steps, sensor, rng)
     delivered = degrade(pictures, sensor, rng)
     grey = np.stack([cv2.resize(delivered[i], (MASK_WIDTH, MASK_HEIGHT), interpolation=cv2.INTER_AREA) for i in shown])
-    seen = np.array([[(owner == person + 1).sum() >= SEEN_PIXELS for owner in owners] for person in range(len(scene.figures))])
-    people = [labels[window] for labels in scene.labels]
-    label = scene_labels(people, seen.reshape(len(scene.figures), steps))
-    meta = {**origin, "format": FORMAT, "behaviour": name, "group": CATALOGUE[name].group, "labels": list(LABELS),
-            "steps_per_s": STEPS_PER_S, "light": [light.kind for _, light in lights], "camera": asdict(camera),
-            "sensor": asdict(sensor), **_fall_times(scene, steps)}  # fmt: skip
-    return Clip(grey.astype(np.uint8), owners[shown] > 0, label, meta)
+    meta = {**origin, "format": FORMAT, "behaviour": scene.name, "group": CATALOGUE[scene.name].group,
+            "labels": list(LABELS), "steps_per_s": STEPS_PER_S, "light": [light.kind for _, light in lights],
+            "camera": asdict(camera), "sensor": asdict(sensor), **_fall_times(scene)}  # fmt: skip
+    # Through JSON at once, so that a clip just made equals the same clip read back.
+    return Clip(grey.astype(np.uint8), owners[shown] > 0, _labels(scene, owners), json.loads(json.dumps(meta)))
 
 
-def _fall_times(scene: Scene, steps: int) -> dict[str, float | None]:
+def _labels(scene: Scene, owners: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The label of each filmed step; somebody with hardly a pixel in the picture is not there."""
+    people = range(len(scene.figures))
+    seen = np.array([[(owner == person + 1).sum() >= SEEN_PIXELS for owner in owners] for person in people])
+    return scene_labels([labels[scene.filmed] for labels in scene.labels], seen.reshape(len(people), len(owners)))
+
+
+def _fall_times(scene: Scene) -> dict[str, float | None]:
     """Start and end of the fall in seconds of the clip; None where there is none or it began before the clip."""
-    fall = scene.fall
-    if fall is None or not 0 <= fall.start - scene.first < steps:
+    fall, first = scene.fall, scene.filmed.start
+    if fall is None or not first <= fall.start < scene.filmed.stop:
         return {"fall_start_s": None, "fall_end_s": None}
-    return {"fall_start_s": (fall.start - scene.first) / STEPS_PER_S, "fall_end_s": (fall.end - scene.first) / STEPS_PER_S}
+    return {"fall_start_s": (fall.start - first) / STEPS_PER_S, "fall_end_s": (fall.end - first) / STEPS_PER_S}
 
 
-def _action(scene: Scene, window: slice) -> NDArray[np.float64]:
+def _action(scene: Scene) -> NDArray[np.float64]:
     """What the camera is hung for: pelvis and head of the first person over the filmed time, or the room's middle."""
     if not scene.trace.tracks:
         return np.array([[0.0, 0.0, 0.8]])
     track = scene.trace.tracks[0]
-    return np.stack([track.pelvis[window], track.head[window]], axis=1).reshape(-1, 3)
+    return np.stack([track.pelvis[scene.filmed], track.head[scene.filmed]], axis=1).reshape(-1, 3)
 
 
-def _seen_enough(painter: Painter, scene: Scene, window: slice, name: str) -> None:
+def _check_seen(painter: Painter, scene: Scene) -> None:
     """A fall that the camera cannot see would be a wrong label; so would a floor clip with nobody in view."""
-    if CATALOGUE[name].group == "everyday" or not scene.figures:
+    if CATALOGUE[scene.name].group == "everyday" or not scene.figures:
         return
-    steps = range(window.start, window.stop, 9)
+    steps = range(scene.filmed.start, scene.filmed.stop, 9)
     relevant = [s for s in steps if scene.labels[0][s] in (FALLING, FLOOR)]
     pixels = []
     for step in relevant:
-        painter.pose(scene.trace.qpos[step], step - window.start)
+        painter.pose(scene.trace.qpos[step], step - scene.filmed.start)
         pixels.append(int((painter.people() == 1).sum()))
     if not pixels or np.median(pixels) < 6 * SEEN_PIXELS or min(pixels) < SEEN_PIXELS:
-        raise Refused("the camera hardly sees the person")
+        raise SceneRefusedError("the camera hardly sees the person")
 
 
 def _paint(painter: Painter, qpos: NDArray[np.float64]) -> tuple[list[NDArray[np.uint8]], NDArray[np.uint8]]:
-    pictures, owners = [], []
+    pictures: list[NDArray[np.uint8]] = []
+    owners: list[NDArray[np.uint8]] = []
     for step, row in enumerate(qpos):
         painter.pose(row, step)
         pictures.append(np.asarray(cv2.cvtColor(painter.picture(), cv2.COLOR_RGB2GRAY), np.uint8))

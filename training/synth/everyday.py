@@ -1,4 +1,4 @@
-"""Everyday behaviour that must never alarm, with the hard cases: sitting down hard, fast squats, hands and knees, passing."""
+"""Everyday behaviour that must never alarm, hard cases too: sitting down hard, squats, hands and knees, passing."""
 
 from __future__ import annotations
 
@@ -102,7 +102,9 @@ def seated(stage: Stage) -> list[Script]:
     script = stage.script().seated(spot)
     pelvis = spot.top_m + script.figure.seat_m
     for _ in range(4):
-        script.stay(0.5, 4.0).go(pick(stage, ("sit", "sit_back", "sit_bow", "sit")), float(stage.rng.uniform(0.5, 2)), pelvis_m=pelvis)
+        script.stay(0.5, 4.0).go(
+            pick(stage, ("sit", "sit_back", "sit_bow", "sit")), float(stage.rng.uniform(0.5, 2)), pelvis_m=pelvis
+        )
     return [script.stay(3, 6)]
 
 
@@ -203,7 +205,9 @@ def get_up(stage: Stage) -> list[Script]:
     script = stage.script().start("on_back", spot.xy, spot.yaw, support_m=spot.top_m).stay(0.5, 3, sway=0.5)
     pelvis = spot.top_m + script.figure.seat_m
     script.go("half_lying", float(stage.rng.uniform(0.6, 1.5)), yaw=spot.yaw, pelvis_m=pelvis + 0.04, ease="in")
-    script.go("sit", float(stage.rng.uniform(0.7, 1.6)), xy=edge.xy, yaw=edge.yaw, pelvis_m=pelvis, ease="out").stay(0.5, 3)
+    script.go("sit", float(stage.rng.uniform(0.7, 1.6)), xy=edge.xy, yaw=edge.yaw, pelvis_m=pelvis, ease="out").stay(
+        0.5, 3
+    )
     if stage.rng.random() < 0.6:
         script.rise(edge, float(stage.rng.uniform(0.9, 2.5)))
     return [script.stay(2, 4)]
@@ -212,9 +216,13 @@ def get_up(stage: Stage) -> list[Script]:
 def sleep(stage: Stage) -> list[Script]:
     """Lies still, now and then turns over."""
     spot = bed_spot(_beds(stage), stage.rng)
-    script = stage.script().start(pick(stage, LYING_POSES), spot.xy, spot.yaw, support_m=spot.top_m).stay(4, 12, sway=0.3)
+    script = (
+        stage.script().start(pick(stage, LYING_POSES), spot.xy, spot.yaw, support_m=spot.top_m).stay(4, 12, sway=0.3)
+    )
     if stage.rng.random() < 0.5:
-        script.go(pick(stage, LYING_POSES), float(stage.rng.uniform(0.8, 2.5)), xy=spot.xy, yaw=spot.yaw, support_m=spot.top_m)
+        script.go(
+            pick(stage, LYING_POSES), float(stage.rng.uniform(0.8, 2.5)), xy=spot.xy, yaw=spot.yaw, support_m=spot.top_m
+        )
     return [script.stay(5, 10, sway=0.3)]
 
 
@@ -246,7 +254,9 @@ def near(stage: Stage) -> list[Script]:
     """Moves close under the camera, cut by the frame: walking past, bending, turning."""
     script = standing(stage, margin=0.4)
     for _ in range(3):
-        script.go(pick(stage, (*STANDING, "bend", "reach_down")), float(stage.rng.uniform(0.5, 1.2)), yaw=angle(stage.rng)).stay(0, 1)
+        script.go(
+            pick(stage, (*STANDING, "bend", "reach_down")), float(stage.rng.uniform(0.5, 1.2)), yaw=angle(stage.rng)
+        ).stay(0, 1)
     return [script.stay(2, 4)]
 
 

@@ -1,4 +1,4 @@
-"""How balance is lost: each kind is a first push, a reflex and a speed at which the muscles give up. Physics does the rest."""
+"""How balance is lost: each kind is a first push, a reflex and how fast muscles give up. Physics does the rest."""
 
 from __future__ import annotations
 
@@ -51,12 +51,16 @@ def trip(figure: Figure, rng: np.random.Generator, heading: float) -> Lose:
 def sideways(figure: Figure, rng: np.random.Generator, heading: float) -> Lose:
     """To one side."""
     side = float(rng.choice([-1, 1])) * np.pi / 2
-    return topple(figure, rng, heading + side + float(rng.normal(0, 0.3)), str(rng.choice(["throw_arms", "curl", "slack"])))
+    return topple(
+        figure, rng, heading + side + float(rng.normal(0, 0.3)), str(rng.choice(["throw_arms", "curl", "slack"]))
+    )
 
 
 def backward(figure: Figure, rng: np.random.Generator, heading: float) -> Lose:
     """Backward, stiff or sitting down on the way."""
-    return topple(figure, rng, heading + np.pi + float(rng.normal(0, 0.3)), str(rng.choice(["throw_arms", "slack", "curl"])))
+    return topple(
+        figure, rng, heading + np.pi + float(rng.normal(0, 0.3)), str(rng.choice(["throw_arms", "slack", "curl"]))
+    )
 
 
 def slip(figure: Figure, rng: np.random.Generator, heading: float) -> Lose:
@@ -78,7 +82,11 @@ def faint(figure: Figure, rng: np.random.Generator, heading: float) -> Lose:
     angle = heading + float(rng.uniform(-np.pi, np.pi))
     pushes = (_kick("chest", angle, float(rng.uniform(0.15, 0.5)), figure, (0.0, 0.3)),)
     return Lose(
-        LOSE_S, varied("slack", rng, spread_deg=12), float(rng.uniform(0.01, 0.04)), float(rng.uniform(0.25, 0.8)), pushes
+        LOSE_S,
+        varied("slack", rng, spread_deg=12),
+        float(rng.uniform(0.01, 0.04)),
+        float(rng.uniform(0.25, 0.8)),
+        pushes,
     )
 
 
@@ -87,8 +95,8 @@ def sink(figure: Figure, rng: np.random.Generator, heading: float) -> Lose:
     angle = heading + float(rng.uniform(-np.pi, np.pi))
     pushes = (_kick("chest", angle, float(rng.uniform(0.2, 0.5)), figure, (0.8, 1.3)),)
     return Lose(
-        LOSE_S, varied("slack", rng, spread_deg=12), float(rng.uniform(0.01, 0.05)), float(rng.uniform(0.8, 1.6)), pushes,
-        carried=float(rng.uniform(0.5, 0.85)), wriggle=_wriggle(rng),
+        LOSE_S, varied("slack", rng, spread_deg=12), float(rng.uniform(0.01, 0.05)), float(rng.uniform(0.8, 1.6)),
+        pushes, carried=float(rng.uniform(0.5, 0.85)), wriggle=_wriggle(rng),
     )  # fmt: skip
 
 
@@ -113,8 +121,8 @@ def out_of_bed(figure: Figure, rng: np.random.Generator, angle: float) -> Lose:
     pushes = tuple(_kick(part, angle, speed * share, figure, when) for part, share in
                    (("pelvis", 0.6), ("chest", 0.7), ("l_thigh", 0.25), ("r_thigh", 0.25)))  # fmt: skip
     return Lose(
-        LOSE_S, varied(str(rng.choice(["curl", "slack", "sprawl"])), rng, spread_deg=12), float(rng.uniform(0.02, 0.15)),
-        float(rng.uniform(0.2, 0.6)), pushes, wriggle=_wriggle(rng),
+        LOSE_S, varied(str(rng.choice(["curl", "slack", "sprawl"])), rng, spread_deg=12),
+        float(rng.uniform(0.02, 0.15)), float(rng.uniform(0.2, 0.6)), pushes, wriggle=_wriggle(rng),
     )  # fmt: skip
 
 

@@ -21,7 +21,7 @@ REST_STEPS: Final = 3
 FLOOR_HEAD_M: Final = 0.60
 FLOOR_PELVIS_M: Final = 0.34
 FLOOR_CHEST_M: Final = 0.36
-"""Lying means head, chest and pelvis are all low; somebody who sits on the floor bowed forward keeps the chest higher."""
+"""Lying means head, chest and pelvis are all low; a bowed sitter on the floor keeps the chest higher."""
 LYING_TILT: Final = float(np.radians(50))
 BED_TILT: Final = float(np.radians(55))
 UPRIGHT_TILT: Final = float(np.radians(50))
@@ -34,7 +34,7 @@ WORST_FIRST: Final = (FALLING, FLOOR, LOW, UPRIGHT, SEATED, LYING, EMPTY)
 
 @dataclass(frozen=True)
 class Fall:
-    """One fall in steps of the trace: balance lost at `start`, at rest at `end`; `drop_m` is how far the head came down."""
+    """One fall in steps of the trace: balance lost at `start`, at rest at `end`; `drop_m`: how far the head sank."""
 
     start: int
     end: int
@@ -64,7 +64,7 @@ def _beside_seat(pelvis: Vector, seats: Sequence[Item]) -> bool:
 
 @dataclass(frozen=True)
 class Moment:
-    """One moment of a body: pelvis and head places in m, heights of chest and lower foot in m, trunk tilt in radians."""
+    """One moment of a body: pelvis and head places in m, heights of chest and lower foot, trunk tilt in radians."""
 
     pelvis: Vector
     head: Vector
@@ -87,7 +87,7 @@ def posture(body: Moment, figure: Figure, seats: Sequence[Item]) -> str:
 
 
 def find_fall(track: Track) -> Fall | None:
-    """The fall in a track, or None when balance was never lost. `end` is the length of the track when rest never came."""
+    """The fall in a track, or None when balance was never lost. `end` is the track's length when rest never came."""
     lost = np.flatnonzero(track.lost)
     if not len(lost):
         return None

@@ -38,7 +38,9 @@ def add_lights(spec: Any, room_height: float, rng: np.random.Generator, shadows:
     lamp.cutoff, lamp.exponent, lamp.attenuation = 88.0, 1.0, [0.8, 0.05, 0.03]
     lamp.specular = [0.1] * 3
     slant = [float(v) for v in rng.uniform(-0.8, 0.8, 2)]
-    window = spec.worldbody.add_light(name=WINDOW, pos=[-2 * slant[0], -2 * slant[1], 2.5], dir=[*slant, -1.0], castshadow=shadows)
+    window = spec.worldbody.add_light(
+        name=WINDOW, pos=[-2 * slant[0], -2 * slant[1], 2.5], dir=[*slant, -1.0], castshadow=shadows
+    )
     window.type = mujoco.mjtLightType.mjLIGHT_DIRECTIONAL
     window.specular = [0.1] * 3
 

@@ -123,7 +123,9 @@ def random_gait(rng: np.random.Generator, speed: float | None = None) -> Gait:
     """Walking speed 0.35-1.4 m/s: frail residents at the low end, staff at the high end."""
     pace = float(rng.uniform(0.35, 1.4)) if speed is None else speed
     frail = float(np.clip(1.1 - pace, 0, 1))
-    return Gait(pace, float(rng.uniform(0.85, 1.1)), frail * float(rng.random()), float(rng.uniform(0.2, 1.2)), 0.03 * frail)
+    return Gait(
+        pace, float(rng.uniform(0.85, 1.1)), frail * float(rng.random()), float(rng.uniform(0.2, 1.2)), 0.03 * frail
+    )
 
 
 @dataclass
@@ -194,7 +196,7 @@ class Lose:
 
     reflex: the pose the limbs still try for (arms out, knees giving way). pushes start the fall; slippery lowers the
     friction under the feet for the first second; carried 1..0 is the share of the weight still held (a slow slide).
-    wriggle: how much the person moves on the floor afterwards, in radians.
+    wriggle: how much the person moves on the floor afterwards, in radians, until still_s after the loss.
     """
 
     duration_s: float
@@ -205,6 +207,7 @@ class Lose:
     slippery: bool = False
     carried: float = 0.0
     wriggle: float = 0.0
+    still_s: float = float("inf")
     _start: Target = field(init=False, repr=False)
 
     def begin(self, start: Target, ground: Ground) -> None:
@@ -218,7 +221,7 @@ class Lose:
         strength = self.left + (1 - self.left) * max(0.0, 1 - t / self.fade_s)
         joints = self._start.joints + s * (self.reflex.joints - self._start.joints)
         if self.wriggle and t > 2.5:
-            grown = min(1.0, (t - 2.5) / 1.5)
+            grown = min(1.0, (t - 2.5) / 1.5, max(0.0, self.still_s - t))
             joints = joints + self.wriggle * grown * np.sin(1.5 * t + 2.4 * np.arange(len(joints)))
             strength = max(strength, 0.35 * grown)
         return Target(self._start.place, self._start.turn, joints, strength, balanced=False)

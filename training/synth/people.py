@@ -139,7 +139,9 @@ def random_figure(rng: np.random.Generator) -> Figure:
         pattern=str(rng.choice(["", "", "", "stripes", "checks", "spots"])),
     )
     body_mass_index = float(rng.uniform(19, 22) * girth**1.2)
-    return Figure(height, body_mass_index * height**2, girth, float(rng.uniform(8, 26) if old else rng.uniform(0, 8)), look)
+    return Figure(
+        height, body_mass_index * height**2, girth, float(rng.uniform(8, 26) if old else rng.uniform(0, 8)), look
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +192,9 @@ def _limbs(side: str, w: float, look: Look) -> list[_Piece]:
         _Piece(f"{side}_foot", (0.03, 0, -0.016), (0, 0, 0), 0, "shoes", 0.0, (0.078, 0.030, 0.023), solid=False),
     ]
     if look.skirt:
-        pieces.append(_Piece(f"{side}_thigh", (0, 0, -0.15), (0, 0, 0), 0, "trousers", 0, (0.085, 0.075, 0.16), solid=False))
+        pieces.append(
+            _Piece(f"{side}_thigh", (0, 0, -0.15), (0, 0, 0), 0, "trousers", 0, (0.085, 0.075, 0.16), solid=False)
+        )
     return pieces
 
 
@@ -231,7 +235,9 @@ def _materials(spec: Any, prefix: str, look: Look) -> dict[str, str]:
     """One material per cloth; the shirt may carry a pattern. Returns cloth -> material name."""
     names = {}
     for cloth in ("shirt", "trousers", "skin", "hair", "shoes"):
-        material = spec.add_material(name=f"{prefix}{cloth}", rgba=[*getattr(look, cloth), 1.0], specular=0.1, shininess=0.2)
+        material = spec.add_material(
+            name=f"{prefix}{cloth}", rgba=[*getattr(look, cloth), 1.0], specular=0.1, shininess=0.2
+        )
         if cloth == "shirt" and look.pattern:
             texture = spec.add_texture(
                 name=f"{prefix}cloth", type=mujoco.mjtTexture.mjTEXTURE_CUBE, width=32, height=32 * 6, nchannel=3
@@ -245,7 +251,11 @@ def _materials(spec: Any, prefix: str, look: Look) -> dict[str, str]:
 def _pattern(name: str) -> NDArray[np.uint8]:
     """A light-dark cloth pattern, uint8 (32, 32, 3), multiplied with the cloth colour by the renderer."""
     y, x = np.mgrid[0:32, 0:32]
-    dark = {"stripes": y % 8 < 3, "checks": (y // 8 + x // 8) % 2 == 0, "spots": (y % 8 - 4) ** 2 + (x % 8 - 4) ** 2 < 7}[name]
+    dark = {
+        "stripes": y % 8 < 3,
+        "checks": (y // 8 + x // 8) % 2 == 0,
+        "spots": (y % 8 - 4) ** 2 + (x % 8 - 4) ** 2 < 7,
+    }[name]
     grey = np.where(dark, 110, 255).astype(np.uint8)
     return np.repeat(grey[..., None], 3, axis=2)
 
@@ -262,7 +272,10 @@ def add_person(spec: Any, prefix: str, figure: Figure) -> None:
         piece for side in ("l", "r") for piece in _limbs(side, figure.girth, figure.look)
     ]
     for piece in pieces:
-        shape: dict[str, Any] = {"size": [piece.radius * h, 0, 0], "fromto": [v * h for v in (*piece.start, *piece.end)]}
+        shape: dict[str, Any] = {
+            "size": [piece.radius * h, 0, 0],
+            "fromto": [v * h for v in (*piece.start, *piece.end)],
+        }
         if piece.size is not None:
             shape = {"size": [v * h for v in piece.size], "pos": [v * h for v in piece.start]}
         kind = mujoco.mjtGeom.mjGEOM_CAPSULE if piece.size is None else mujoco.mjtGeom.mjGEOM_ELLIPSOID

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -20,7 +21,19 @@ MASK_WIDTH: Final = 128
 MASK_HEIGHT: Final = 96
 MAX_GEOMS: Final = 600
 
-SHADOW_PARTS: Final = ("pelvis", "chest", "head", "l_shin", "r_shin", "l_foot", "r_foot", "l_thigh", "r_thigh", "l_forearm", "r_forearm")
+SHADOW_PARTS: Final = (
+    "pelvis",
+    "chest",
+    "head",
+    "l_shin",
+    "r_shin",
+    "l_foot",
+    "r_foot",
+    "l_thigh",
+    "r_thigh",
+    "l_forearm",
+    "r_forearm",
+)
 
 
 class Canvas:
@@ -36,6 +49,8 @@ class Canvas:
                 f"no off-screen OpenGL ({os.environ['MUJOCO_GL']}): {error}; install libosmesa6 or set MUJOCO_GL=egl"
             ) from error
         self._context.make_current()
+        # Freed here and not by the garbage collector, which comes too late for PyOpenGL and prints a traceback.
+        atexit.register(self._context.free)
         self.size = (width, height)
 
     @classmethod
@@ -48,7 +63,7 @@ class Canvas:
 
 @dataclass
 class Look:
-    """What a picture sequence needs besides the physics: camera, light over time, ground shadows, curtain swing in m."""
+    """What a picture sequence needs besides the physics: camera, light over time, ground shadow, curtain swing in m."""
 
     camera: Camera
     lights: list[tuple[int, Light]]
@@ -83,7 +98,9 @@ class Painter:
         owner = [next((i + 1 for i, p in enumerate(self.prefixes) if n.startswith(p)), 0) for n in names]
         self._owner = np.array([0, *owner], np.uint8)
         self._parts = [model.body(p + part).id for p in self.prefixes for part in SHADOW_PARTS]
-        self._curtain = next((int(model.body(b).mocapid[0]) for b in range(model.nbody) if model.body(b).name == "curtain"), -1)
+        self._curtain = next(
+            (int(model.body(b).mocapid[0]) for b in range(model.nbody) if model.body(b).name == "curtain"), -1
+        )
 
     def close(self) -> None:
         """Free the model's textures on the renderer."""
@@ -94,7 +111,11 @@ class Painter:
         self._data.qpos[:] = qpos
         if self._curtain >= 0:
             swing = self.look.curtain_m
-            self._data.mocap_pos[self._curtain] = (swing * np.sin(0.31 * step), 0.5 * swing * np.sin(0.23 * step + 1), 0.0)
+            self._data.mocap_pos[self._curtain] = (
+                swing * np.sin(0.31 * step),
+                0.5 * swing * np.sin(0.23 * step + 1),
+                0.0,
+            )
         mujoco.mj_kinematics(self.model, self._data)
         mujoco.mj_comPos(self.model, self._data)
         mujoco.mj_camlight(self.model, self._data)
@@ -113,7 +134,7 @@ class Painter:
             self._blobs()
 
     def _blobs(self) -> None:
-        """A dark patch on the floor under each part, fainter the higher it is: contact shadow at a hundredth of the cost."""
+        """A dark patch on the floor under each part, fainter the higher it is: a contact shadow nearly for free."""
         for body in self._parts:
             place = self._data.xipos[body]
             height = max(0.0, float(place[2]))
@@ -122,8 +143,9 @@ class Painter:
                 continue
             spread = 0.12 + 0.15 * height
             mujoco.mjv_initGeom(
-                self._scene.geoms[self._scene.ngeom], mujoco.mjtGeom.mjGEOM_ELLIPSOID, np.array([spread, spread, 0.002]),
-                np.array([place[0], place[1], 0.016]), np.eye(3).ravel(), np.array([0, 0, 0, alpha], np.float32),
+                self._scene.geoms[self._scene.ngeom], mujoco.mjtGeom.mjGEOM_ELLIPSOID,
+                np.array([spread, spread, 0.002]), np.array([place[0], place[1], 0.016]), np.eye(3).ravel(),
+                np.array([0, 0, 0, alpha], np.float32),
             )  # fmt: skip
             self._scene.ngeom += 1
 
@@ -149,4 +171,3 @@ class Painter:
         mujoco.mjr_render(rect, self._scene, self._gl)
         mujoco.mjr_readPixels(out, None, rect, self._gl)
         return out
-

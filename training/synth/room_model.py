@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -48,7 +48,9 @@ class RoomBuilder:
         """A material from a picture (cube for square 64 px pictures, flat otherwise) or a plain random colour."""
         self._count += 1
         name = f"room{self._count}"
-        material = self.spec.add_material(name=name, specular=float(self.rng.uniform(0, 0.25)), shininess=0.3, emission=glow)
+        material = self.spec.add_material(
+            name=name, specular=float(self.rng.uniform(0, 0.25)), shininess=0.3, emission=glow
+        )
         if picture is None:
             value = self.rng.uniform(0.08, 0.95)
             material.rgba = [*np.clip(value * (1 + self.rng.normal(0, 0.15, 3)), 0.02, 1), 1.0]
@@ -67,7 +69,13 @@ class RoomBuilder:
         turn = np.zeros(4)
         mujoco.mju_mat2Quat(turn, np.stack([x, y, np.cross(x, y)], axis=1).ravel())
         self.spec.worldbody.add_geom(
-            type=PLANE, pos=place, size=[*size, 0.1], material=material, contype=ROOM_BIT, conaffinity=BODY_BIT, quat=turn
+            type=PLANE,
+            pos=place,
+            size=[*size, 0.1],
+            material=material,
+            contype=ROOM_BIT,
+            conaffinity=BODY_BIT,
+            quat=turn,
         )
 
     def _shell(self) -> None:
@@ -86,7 +94,7 @@ class RoomBuilder:
             if index == self.room.window and not self.decor.photo_walls:
                 self._window([x, y], along, half)
 
-    def _window(self, foot: list[float], along: list[float], half: float) -> None:
+    def _window(self, foot: Sequence[float], along: Sequence[float], half: float) -> None:
         rng = self.rng
         w, z = float(rng.uniform(0.4, min(1.0, 0.8 * half))), float(rng.uniform(1.4, 1.6))
         shift = float(rng.uniform(-1, 1) * (half - w) * 0.8)
@@ -102,7 +110,9 @@ class RoomBuilder:
             contype=ROOM_BIT if solid else 0, conaffinity=BODY_BIT if solid else 0, solref=[0.02, 1.0],
         )  # fmt: skip
 
-    def _part(self, item: Item, place: tuple[float, float, float], size: tuple[float, float, float], material: str) -> None:
+    def _part(
+        self, item: Item, place: tuple[float, float, float], size: tuple[float, float, float], material: str
+    ) -> None:
         """A box in the item's own axes."""
         x, y = item.world(place[0], place[1])
         self._geom([x, y, place[2]], [max(v, 0.004) for v in size], material, item.yaw)
@@ -191,7 +201,11 @@ class RoomBuilder:
     def rug(self, item: Item) -> None:
         """A flat cloth on the floor; nobody trips over its edge by contact."""
         self._geom(
-            [*item.centre, item.height / 2], [item.half[0], item.half[1], item.height / 2], self._soft(), item.yaw, solid=False
+            [*item.centre, item.height / 2],
+            [item.half[0], item.half[1], item.height / 2],
+            self._soft(),
+            item.yaw,
+            solid=False,
         )
 
     def _clutter(self) -> None:
@@ -214,7 +228,9 @@ class RoomBuilder:
         y = float(self.rng.choice([-1, 1])) * (hy - 0.08)
         x0 = float(self.rng.uniform(-0.7, 0.2) * hx)
         for index in range(8):
-            geom = body.add_geom(type=mujoco.mjtGeom.mjGEOM_CAPSULE, size=[0.045, 0.7, 0], material=cloth, contype=0, conaffinity=0)
+            geom = body.add_geom(
+                type=mujoco.mjtGeom.mjGEOM_CAPSULE, size=[0.045, 0.7, 0], material=cloth, contype=0, conaffinity=0
+            )
             geom.pos = [x0 + 0.08 * index, y + 0.03 * (index % 2), 1.25]
 
 

@@ -26,21 +26,26 @@ MIN_DROP_M: Final = {"fall_out_of_bed": 0.25, "fall_from_seat": 0.35, "fall_sitt
 OTHER_DROP_M: Final = 0.6
 
 
-class Refused(Exception):
+class SceneRefusedError(Exception):
     """The drawn scene is not what its behaviour says (a fall that ended on the sofa, a walk through a wall)."""
 
 
 @dataclass(frozen=True)
 class Scene:
-    """A simulated scene: model, trace, one label a step for each person, and which steps are filmed."""
+    """A simulated scene: model, trace, one label a step for each person; `filmed` are its steps before the camera.
 
+    shadows: whether real shadows are drawn (they cost five times the picture).
+    """
+
+    name: str
     room: Room
     model: Any
     figures: tuple[Figure, ...]
     trace: Trace
     labels: tuple[list[str], ...]
-    first: int
+    filmed: slice
     fall: Fall | None
+    shadows: bool
 
 
 def base_spec(size: tuple[int, int], shadows: bool, smooth: int) -> Any:
@@ -69,10 +74,10 @@ def start_of(script: Script, person: Person) -> Target:
     return first.target(1.0)
 
 
-def make_scene(name: str, steps: int, rng: np.random.Generator, data: Path | None, size: tuple[int, int]) -> tuple[Scene, bool]:
-    """Draw, simulate and label one scene; returns it and whether real shadows are drawn.
+def make_scene(name: str, steps: int, rng: np.random.Generator, data: Path | None, size: tuple[int, int]) -> Scene:
+    """Draw, simulate and label one scene of which `steps` steps will be filmed.
 
-    Raises LookupError (no place), FloatingPointError (physics diverged) or Refused; the caller draws again.
+    Raises LookupError (no place), FloatingPointError (physics diverged) or SceneRefusedError; the caller draws again.
     """
     behaviour = CATALOGUE[name]
     needs = (str(rng.choice(behaviour.needs)),) if behaviour.needs else ()
@@ -94,7 +99,8 @@ def make_scene(name: str, steps: int, rng: np.random.Generator, data: Path | Non
     labels = tuple(person_labels(t, f, room.seats) for t, f in zip(trace.tracks, figures, strict=True))
     _check(name, behaviour, trace, labels, room)
     fall = find_fall(trace.tracks[0]) if trace.tracks else None
-    return Scene(room, model, figures, trace, labels, _first(behaviour, fall, total, steps, rng), fall), shadows
+    first = _first(behaviour, fall, total, steps, rng)
+    return Scene(name, room, model, figures, trace, labels, slice(first, first + steps), fall, shadows)
 
 
 def _length(behaviour: Behaviour, scripts: list[Script], steps: int) -> int:
@@ -106,7 +112,7 @@ def _length(behaviour: Behaviour, scripts: list[Script], steps: int) -> int:
 
 
 def _first(behaviour: Behaviour, fall: Fall | None, total: int, steps: int, rng: np.random.Generator) -> int:
-    """First filmed step: the fall begins 0.6 s into the clip at the earliest and late enough to be seen whole, mostly."""
+    """First filmed step: the fall begins 0.6 s into the clip at the earliest and mostly ends in it."""
     last = max(0, total - steps)
     if behaviour.window == "fall" and fall is not None:
         latest = max(7, steps - (fall.end - fall.start) - int(rng.integers(0, 25)))
@@ -121,9 +127,9 @@ def _check(name: str, behaviour: Behaviour, trace: Trace, labels: tuple[list[str
     for track in trace.tracks:
         out = np.abs(track.pelvis[:, :2]) > np.array(room.half) + 0.05
         if out.any() or (track.pelvis[:, 2] < 0.02).any():
-            raise Refused("somebody left the room through a wall")
+            raise SceneRefusedError("somebody left the room through a wall")
     if behaviour.window in ("fall", "after"):
         if not ends_on_floor(trace.tracks[0], labels[0], MIN_DROP_M.get(name, OTHER_DROP_M)):
-            raise Refused("the fall did not end on the floor")
+            raise SceneRefusedError("the fall did not end on the floor")
     elif any(FALLING in person or (FLOOR in person and name != "floor_on_purpose") for person in labels):
-        raise Refused("somebody lies on the floor in an everyday story")
+        raise SceneRefusedError("somebody lies on the floor in an everyday story")

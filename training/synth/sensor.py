@@ -20,7 +20,10 @@ FRAME_RATES: Final = (5.0, 6.0, 7.5, 8.0, 10.0, 15.0, 25.0, 30.0)
 
 @dataclass(frozen=True)
 class Sensor:
-    """One camera's faults. Automatic exposure brings the first picture to mean_level. Noise in grey levels (1 sd), blur in pixels, jpeg quality 1-100 (0: none), shares 0..1."""
+    """One camera's faults. Automatic exposure brings the first picture to mean_level.
+
+    Noise in grey levels (1 sd), blur in pixels, jpeg quality 1-100 (0: none), shares 0..1.
+    """
 
     mean_level: float
     gamma: float
@@ -75,7 +78,7 @@ def held_frames(steps: int, sensor: Sensor, rng: np.random.Generator) -> NDArray
 
 
 def barrel_maps(width: int, height: int, barrel: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Where each pixel of the distorted picture comes from (one radial term), scaled so that the corners stay filled."""
+    """Where each pixel of the distorted picture comes from (one radial term); the corners stay filled."""
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     u, v = (x - width / 2) / (width / 2), (y - height / 2) / (width / 2)
     corner = 1 + (height / width) ** 2
@@ -131,12 +134,12 @@ def degrade(pictures: list[Grey], sensor: Sensor, rng: np.random.Generator) -> l
     curve = (255 * levels**sensor.gamma).astype(np.float32)
     middle = sensor.mean_level
     out: list[Grey] = []
-    before: NDArray[np.float32] | None = None
+    before: Gain | None = None
     for step, picture in enumerate(pictures):
         light = curve[picture] * exposure.at(step)
         light = (light - middle) * np.float32(sensor.contrast) + np.float32(middle + sensor.lift)
         if sensor.blur:
-            light = cv2.GaussianBlur(light, (0, 0), sensor.blur)
+            light = np.asarray(cv2.GaussianBlur(light, (0, 0), sensor.blur), np.float32)
         if sensor.noise:
             light = light + np.float32(sensor.noise) * rng.standard_normal(light.shape, dtype=np.float32)
         if before is not None and sensor.ghost:

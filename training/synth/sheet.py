@@ -59,7 +59,9 @@ def statistics(clips: Iterable[Clip]) -> str:
         groups[clip.meta["group"]] += 1
         steps.update(LABELS[int(label)] for label in clip.label)
     total, seen = max(1, sum(steps.values())), max(1, sum(groups.values()))
-    lines = [f"{sum(groups.values())} clips: " + ", ".join(f"{n} {100 * c / seen:.0f} %" for n, c in groups.most_common())]
+    lines = [
+        f"{sum(groups.values())} clips: " + ", ".join(f"{n} {100 * c / seen:.0f} %" for n, c in groups.most_common())
+    ]
     lines += [f"  {name:<22}{count:>6}" for name, count in sorted(behaviours.items())]
     lines += ["share of steps: " + ", ".join(f"{name} {100 * steps[name] / total:.1f} %" for name in LABELS)]
     return "\n".join(lines)

@@ -58,13 +58,17 @@ class Person:
         self._actuators = np.array([model.actuator(prefix + joint.name).id for joint in JOINTS])
         self._mocap = int(model.body(f"{prefix}target").mocapid[0])
         self._weld = int(model.equality(f"{prefix}balance").id)
-        self._body = {name: model.body(prefix + name).id for name in ("pelvis", "head", "chest", "l_foot", "r_foot", "l_shin")}
+        self._body = {
+            name: model.body(prefix + name).id for name in ("pelvis", "head", "chest", "l_foot", "r_foot", "l_shin")
+        }
         self.bodies = [i for i in range(model.nbody) if model.body(i).name.startswith(prefix)]
         geoms = [i for i in range(model.ngeom) if model.geom_bodyid[i] in self.bodies]
         self._solid = np.array([i for i in geoms if model.geom_contype[i]])
         arms = {model.body(f"{prefix}{side}_{part}").id for side in "lr" for part in ("upper_arm", "forearm")}
         self._bearing = np.array([i for i in self._solid if model.geom_bodyid[i] not in arms])
-        self._foot_geoms = [i for i in self._solid if model.geom_bodyid[i] in (self._body["l_foot"], self._body["r_foot"])]
+        self._foot_geoms = [
+            i for i in self._solid if model.geom_bodyid[i] in (self._body["l_foot"], self._body["r_foot"])
+        ]
         self.geoms = geoms
         self._scratch = mujoco.MjData(model)
         self._segment, self._segment_start, self._lose_start = -1, 0.0, 0.0
@@ -149,11 +153,23 @@ class Person:
         mujoco.mj_objectVelocity(self.model, data, mujoco.mjtObj.mjOBJ_BODY, body["head"], velocity, 0)
         speed = max(float(np.linalg.norm(data.qvel[at : at + 3])), float(np.linalg.norm(velocity[3:])))
         feet = min(data.xpos[body["l_foot"]], data.xpos[body["r_foot"]], key=lambda p: float(p[2]))
-        return data.xpos[body["pelvis"]].copy(), head.copy(), data.xipos[body["chest"]].copy(), feet.copy(), speed, self.lost
+        return (
+            data.xpos[body["pelvis"]].copy(),
+            head.copy(),
+            data.xipos[body["chest"]].copy(),
+            feet.copy(),
+            speed,
+            self.lost,
+        )
 
 
-def simulate(model: Any, people: Sequence[Person], starts: Sequence[Target], steps: int) -> Trace:
-    """Run `steps` steps of the scene. Raises FloatingPointError when the physics diverges (never kept as data)."""
+def simulate(
+    model: Any, people: Sequence[Person], starts: Sequence[Target], steps: int, ticks: int = TICKS_PER_STEP
+) -> Trace:
+    """Run `steps` steps of the scene, one row of the trace every `ticks` control ticks of 20 ms.
+
+    Raises FloatingPointError when the physics diverges (never kept as data).
+    """
     data = mujoco.MjData(model)
     for person, start in zip(people, starts, strict=True):
         person.place(data, start)
@@ -162,7 +178,7 @@ def simulate(model: Any, people: Sequence[Person], starts: Sequence[Target], ste
     for tick in range(steps * TICKS_PER_STEP):
         for person in people:
             person.control(data, tick / (STEPS_PER_S * TICKS_PER_STEP))
-        if tick % TICKS_PER_STEP == 0:
+        if tick % ticks == 0:
             qpos.append(data.qpos.copy())
             rows.append([person.row(data) for person in people])
         mujoco.mj_step(model, data, SUBSTEPS)
@@ -174,4 +190,6 @@ def simulate(model: Any, people: Sequence[Person], starts: Sequence[Target], ste
 
 def _track(rows: list[tuple[Vector, Vector, Vector, Vector, float, bool]]) -> Track:
     pelvis, head, chest, feet, speed, lost = zip(*rows, strict=True)
-    return Track(np.array(pelvis), np.array(head), np.array(chest), np.array(feet), np.array(speed), np.array(lost, bool))
+    return Track(
+        np.array(pelvis), np.array(head), np.array(chest), np.array(feet), np.array(speed), np.array(lost, bool)
+    )

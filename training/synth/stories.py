@@ -111,8 +111,12 @@ def out_of_bed(stage: Stage) -> list[Script]:
         raise LookupError("the bed stands against things on both sides")
     side = float(rng.choice(free))
     at = item.world(-0.05, side * (item.half[1] - 0.22))
-    script = stage.script().start("on_back", bed_spot(item, rng).xy, item.yaw, support_m=item.seat_m).stay(1, 4, sway=0.5)
-    script.go(pick(stage, ("on_side", "on_back", "on_front")), float(rng.uniform(0.7, 1.6)), xy=at, support_m=item.seat_m)
+    script = (
+        stage.script().start("on_back", bed_spot(item, rng).xy, item.yaw, support_m=item.seat_m).stay(1, 4, sway=0.5)
+    )
+    script.go(
+        pick(stage, ("on_side", "on_back", "on_front")), float(rng.uniform(0.7, 1.6)), xy=at, support_m=item.seat_m
+    )
     return [script.stay(0.2, 1.5).lose(falls.out_of_bed(script.figure, rng, item.yaw + side * np.pi / 2))]
 
 
@@ -161,6 +165,10 @@ def on_purpose(stage: Stage) -> list[Script]:
     """Lies down on the floor slowly and with control, and stays."""
     rng = stage.rng
     script = stage.script().start("stand", open_spot(stage.room, rng, 1.0), angle(rng)).stay(0.5, 2)
-    for pose in ("half_kneel", pick(stage, ("all_fours", "floor_sit_back")), pick(stage, ("on_back", "on_side", "on_back_knees"))):
+    for pose in (
+        "half_kneel",
+        pick(stage, ("all_fours", "floor_sit_back")),
+        pick(stage, ("on_back", "on_side", "on_back_knees")),
+    ):
         script.go(pose, float(rng.uniform(0.9, 2.2)))
     return [script.stay(5, 9)]

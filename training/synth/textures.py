@@ -42,10 +42,10 @@ def material_photo(data: Path | None, rng: np.random.Generator) -> Picture | Non
     return _photo(paths[int(rng.integers(len(paths)))], SIDE, SIDE) if paths else None
 
 
-def _grain(rng: np.random.Generator, strength: float, smooth: float) -> NDArray[np.float32]:
+def grained(rng: np.random.Generator, strength: float, smooth: float) -> NDArray[np.float32]:
     """Soft noise around 1, float32 (SIDE, SIDE)."""
     noise = rng.standard_normal((SIDE, SIDE), dtype=np.float32)
-    noise = cv2.GaussianBlur(noise, (0, 0), smooth)
+    noise = np.asarray(cv2.GaussianBlur(noise, (0, 0), smooth), np.float32)
     return np.asarray(1 + strength * noise / max(float(noise.std()), 1e-6), np.float32)
 
 
@@ -53,7 +53,7 @@ def _finish(light: NDArray[np.float32], colour: NDArray[np.float64]) -> Picture:
     return np.clip(255 * light[..., None] * colour, 0, 255).astype(np.uint8)
 
 
-def _planks(rng: np.random.Generator) -> NDArray[np.float32]:
+def planks(rng: np.random.Generator) -> NDArray[np.float32]:
     y, x = np.mgrid[0:SIDE, 0:SIDE]
     width = int(rng.integers(20, 48))
     row = y // width
@@ -69,33 +69,35 @@ def _tiles(rng: np.random.Generator) -> NDArray[np.float32]:
     side = int(rng.integers(28, 64))
     light = rng.uniform(0.9, 1.05, (16, 16))[(y // side) % 16, (x // side) % 16]
     light = np.where((y % side < 2) | (x % side < 2), rng.uniform(0.5, 0.9), light)
-    return np.asarray(light * _grain(rng, 0.03, 1.5), np.float32)
+    return np.asarray(light * grained(rng, 0.03, 1.5), np.float32)
 
 
 def _checker(rng: np.random.Generator) -> NDArray[np.float32]:
     y, x = np.mgrid[0:SIDE, 0:SIDE]
     side = int(rng.integers(24, 64))
-    return np.asarray(np.where((y // side + x // side) % 2 == 0, 1.0, rng.uniform(0.4, 0.85)) * _grain(rng, 0.03, 2), np.float32)
+    return np.asarray(
+        np.where((y // side + x // side) % 2 == 0, 1.0, rng.uniform(0.4, 0.85)) * grained(rng, 0.03, 2), np.float32
+    )
 
 
 def _stripes(rng: np.random.Generator) -> NDArray[np.float32]:
     x = np.arange(SIDE)
     period = int(rng.integers(10, 50))
     light = np.where(x % period < period * rng.uniform(0.3, 0.7), 1.0, rng.uniform(0.7, 0.95))
-    return np.asarray(np.broadcast_to(light, (SIDE, SIDE)) * _grain(rng, 0.02, 2), np.float32)
+    return np.asarray(np.broadcast_to(light, (SIDE, SIDE)) * grained(rng, 0.02, 2), np.float32)
 
 
 def _plain(rng: np.random.Generator) -> NDArray[np.float32]:
     shade = np.linspace(1.0, rng.uniform(0.75, 1.0), SIDE, dtype=np.float32)[:, None]
-    return np.asarray(shade * _grain(rng, 0.03, rng.uniform(2, 20)), np.float32)
+    return np.asarray(shade * grained(rng, 0.03, rng.uniform(2, 20)), np.float32)
 
 
 def _carpet(rng: np.random.Generator) -> NDArray[np.float32]:
-    return np.asarray(_grain(rng, 0.10, 0.8) * _grain(rng, 0.06, 14), np.float32)
+    return np.asarray(grained(rng, 0.10, 0.8) * grained(rng, 0.06, 14), np.float32)
 
 
 def _panels(rng: np.random.Generator) -> NDArray[np.float32]:
-    """A wall with a lower panel, a rail, and perhaps two pictures: something to look at where there is no photograph."""
+    """A wall with a lower panel, a rail, and perhaps two pictures, for rooms without photographs."""
     light = _plain(rng)
     rail = int(rng.uniform(0.5, 0.75) * SIDE)
     light[rail:] *= rng.uniform(0.6, 1.1)
@@ -108,7 +110,7 @@ def _panels(rng: np.random.Generator) -> NDArray[np.float32]:
     return light
 
 
-FLOORS: Final = (_planks, _planks, _tiles, _checker, _carpet, _plain)
+FLOORS: Final = (planks, planks, _tiles, _checker, _carpet, _plain)
 WALLS: Final = (_plain, _plain, _panels, _panels, _stripes, _tiles)
 CLOTHS: Final = (_plain, _carpet, _stripes, _checker)
 
@@ -134,6 +136,6 @@ def furniture_picture(data: Path | None, rng: np.random.Generator, soft: bool) -
     """Cloth for soft furniture, wood for hard, uint8 RGB, 64 px square."""
     photo = material_photo(data, rng) if rng.random() < 0.4 else None
     if photo is None:
-        kinds = CLOTHS if soft else (_planks, _plain)
+        kinds = CLOTHS if soft else (planks, _plain)
         photo = _finish(kinds[int(rng.integers(len(kinds)))](rng), _tint(rng, 0.12, 0.9))
     return np.asarray(cv2.resize(photo, (64, 64), interpolation=cv2.INTER_AREA), np.uint8)
