@@ -22,7 +22,6 @@ from typing import Any
 from pydantic import ValidationError
 
 from device.errors import FallwatchError
-from device.errors import FallwatchError
 from device.settings import Settings
 from device.settings_words import docs_page, example, expectation, sections, value_text
 
