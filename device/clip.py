@@ -48,13 +48,18 @@ def clip_size(width: int, height: int, most: int) -> tuple[int, int]:
 
 
 def to_jpeg(pixels: NDArray[np.uint8], most: int) -> bytes:
-    """A picture (height, width, 3) BGR, shrunk to the size of a clip, as JPEG."""
+    """A picture (height, width, 3) BGR, shrunk to the size of a clip, as JPEG. Raises ClipError."""
     size = clip_size(pixels.shape[1], pixels.shape[0], most)
-    if size != (pixels.shape[1], pixels.shape[0]):
-        pixels = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
-    done, jpeg = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    try:
+        if size != (pixels.shape[1], pixels.shape[0]):
+            pixels = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
+        done, jpeg = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    except cv2.error as error:
+        raise ClipError(
+            f"a picture of {pixels.shape} could not be kept ({error.err}); the event has no pictures"
+        ) from None
     if not done:
-        raise ClipError(f"a picture of {size[0]}x{size[1]} could not be kept as JPEG")
+        raise ClipError(f"a picture of {pixels.shape} could not be kept as JPEG; the event has no pictures")
     return jpeg.tobytes()
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from device import store
 from device.card import Card
-from device.clip import Picture, to_jpeg
+from device.clip import ClipError, Picture, to_jpeg
 from device.event_writer import EventWriter, Take
 from device.incidents import policy_of
 from device.live_source import without_password
@@ -40,8 +40,9 @@ REACH_LIMIT_S = 60.0
 """The ring reaches back over the time that lying on the floor takes to ring (floor.confirm_s, 20 s): how they got
 there is what a reviewer asks first. At most this much, for memory."""
 
-CLOSE_S = 30.0
-"""Writing what is open when the unit stops: encoding 60 s of pictures on a small board."""
+CLOSE_S = 5.0
+"""Writing what is open when the unit stops; systemd kills the unit 8 s after it asked (deploy/fallwatch.service), and
+the last words to the broker come after this."""
 
 
 def recording_end(transitions: Sequence[Incident], post_s: float) -> float:
@@ -107,9 +108,8 @@ class Recorder:
 
     def keep(self, step: GreyStep, scores: Scores, picture: NDArray[np.uint8] | None) -> None:
         """One step of the loop. picture: (height, width, 3) BGR as captured; a held step brings none of its own."""
-        shown = None
-        if self._settings.enabled and picture is not None and not step.held:
-            shown = Picture(step.t, step.frame_id, to_jpeg(picture, self._settings.width))
+        shown = None if picture is None or step.held else self._shown(step, picture)
+        if shown:
             self._pictures.append(shown)
         self._steps.append((step, scores))
         while self._steps[0][0].t < step.t - self._step_s:
@@ -141,6 +141,16 @@ class Recorder:
         for take in list(self._takes.values()):
             self._finish(take)
         return self._writer.close(timeout_s)
+
+    def _shown(self, step: GreyStep, pixels: NDArray[np.uint8]) -> Picture | None:
+        """The picture as it waits in memory; a picture that cannot be kept is a fault and never stops the watch."""
+        if not self._settings.enabled:
+            return None
+        try:
+            return Picture(step.t, step.frame_id, to_jpeg(pixels, self._settings.width))
+        except ClipError as error:
+            self._writer.fail(str(error))
+            return None
 
     def _is_new(self, incident: Incident) -> bool:
         known = incident.id in self._done or store.event_folder(self._folder, incident.id).exists()

@@ -31,11 +31,12 @@ from device.recorder import AFTER_END_S, REACH_LIMIT_S, UNCONFIRMED_S, Recorder,
 from device.recording import RecordingError, read_recording
 from device.records import Frame, Incident
 from device.retention import MB, folder_bytes, make_room
+from device.sampler import GreyStep
 from device.score_table import HEADER
 from device.settings import Settings
 from tests.conftest import eventually
 
-WIDTH, HEIGHT = 321, 241
+WIDTH, HEIGHT = 161, 121
 """Odd on purpose: H.264 wants even sides."""
 
 LOOK_BACK = 35
@@ -99,7 +100,7 @@ def camera(seconds: float, start: float = 100.0) -> Iterator[Frame]:
     noise = np.random.default_rng(7).integers(0, 60, (17, HEIGHT, WIDTH, 3), np.uint8)
     for index in range(int(seconds * 15)):
         pixels = noise[index % len(noise)].copy()
-        pixels[100:200, index % 200 : index % 200 + 80] = 200
+        pixels[50:100, index % 100 : index % 100 + 40] = 200
         yield Frame(index + 1, start + index / 15, EPOCH + index / 15, pixels)
 
 
@@ -151,7 +152,7 @@ class Room:
         return incident
 
     def close(self) -> None:
-        assert self.recorder.close()
+        assert self.recorder.close(60.0)
         self.journal.close()
 
 
@@ -197,13 +198,13 @@ def test_the_clip_plays_in_a_browser_and_keeps_time(room: Room) -> None:
         stream = container.streams.video[0]
         assert stream.codec_context.name == "h264"
         assert stream.codec_context.pix_fmt == "yuv420p"
-        assert (stream.width, stream.height) == (320, 240)
+        assert (stream.width, stream.height) == (160, 120)
         times = [float(frame.time or 0.0) for frame in container.decode(stream)]
     assert times[0] == 0.0
     assert times[-1] == pytest.approx(9.0, abs=0.25)
     assert np.diff(times) == pytest.approx(STEP, abs=0.001)
     thumb = to_pixels((folder / "thumb.jpg").read_bytes())
-    assert thumb.shape == (240, 320, 3)
+    assert thumb.shape == (120, 160, 3)
     assert thumb.std() > 10
 
 
@@ -323,6 +324,17 @@ def test_memory_is_bounded_by_time(room: Room) -> None:
     assert room.settings.floor.confirm_s < REACH_LIMIT_S
 
 
+def test_a_picture_that_cannot_be_kept_never_stops_the_watch(room: Room) -> None:
+    room.live(3.0)
+    step = GreyStep(room.t, EPOCH, 1, np.zeros((24, 32), np.uint8), held=False, reset=False)
+    scores = room.watch.look(step).scores
+    room.recorder.keep(step, scores, np.zeros((10, 10, 5), np.uint8))
+    assert "could not be kept" in (room.recorder.fault or "")
+    room.live(6.0)
+    incident = room.fall()
+    eventually((room.event(incident) / "clip.mp4").is_file)
+
+
 # The disk
 
 
@@ -425,7 +437,7 @@ def test_what_a_crash_left_is_put_in_order_at_the_next_start(tmp_path: Path) -> 
     with journal.writing():  # killed between the folder's rename and the journal's entry
         journal.connection.execute("UPDATE event SET clip = NULL, clip_sha256 = NULL")
     again = Recorder(settings_in(tmp_path), CARD, "ab" * 32)
-    assert again.close()
+    assert again.close(60.0)
     assert [path.name for path in events.iterdir()] == [incident.id]
     row = journal.event(incident.id)
     assert row is not None
