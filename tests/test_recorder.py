@@ -345,7 +345,7 @@ def test_the_oldest_events_go_before_the_cap_is_passed(tmp_path: Path) -> None:
     eventually(events.is_dir)
     for name in old:
         (events / name).mkdir()
-        (events / name / "clip.mp4").write_bytes(bytes(9_900_000 if name == old[0] else 5_400_000))
+        (events / name / "clip.mp4").write_bytes(bytes(10_150_000 if name == old[0] else 5_400_000))
     room.live(6.0)
     incident = room.fall()
     room.close()
