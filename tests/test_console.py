@@ -7,10 +7,12 @@ import math
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -51,6 +53,13 @@ class House:
 
     def journal(self) -> Journal:
         return Journal(self.folder, room=self.settings.unit.room)
+
+    def row(self, incident_id: str) -> sqlite3.Row:
+        """The event as the store has it now."""
+        with closing(self.journal()) as journal:
+            row = journal.event(incident_id)
+        assert row is not None
+        return row
 
     def happens(self, *stages: tuple[str, float], wall: float, kind: str = "fall", ended: bool = False) -> str:
         """An incident that goes through stages, each at seconds after `wall`; the last one ends it or not."""
@@ -289,14 +298,11 @@ def test_an_absent_clip_is_explained(house: House, fall: str) -> None:
     wall = time.time()
     young = house.happens(("suspected", 0.0), wall=wall)
     old = house.happens(("suspected", 0.0), wall=wall - 5000)
-    row = house.journal().event
     off = settings_for(house.folder, enabled=False)
     nowhere = house.folder / "events" / "none"
 
     def said(incident_id: str, where: Path = nowhere, settings: Settings = house.settings) -> str | None:
-        found = row(incident_id)
-        assert found is not None
-        return clip_absence(found, where, settings, wall)
+        return clip_absence(house.row(incident_id), where, settings, wall)
 
     assert said(fall, folder) is None
     (folder / "clip.mp4").unlink()
@@ -324,9 +330,7 @@ def test_an_event_without_a_folder_opens_with_its_story(client: TestClient, hous
 def test_a_label_is_kept_in_the_journal(client: TestClient, house: House, fall: str) -> None:
     answer = client.post(f"/api/events/{fall}/label", json={"label": "false"}, headers={"Origin": URL})
     assert answer.status_code == 200
-    row = house.journal().event(fall)
-    assert row is not None
-    assert row["label"] == "false"
+    assert house.row(fall)["label"] == "false"
     assert client.get(f"/api/events/{fall}").json()["story"][-1]["words"] == "Reviewer: a false alarm"
 
 
@@ -337,9 +341,7 @@ def test_a_label_that_is_none_is_refused(client: TestClient, house: House, fall:
     headers = {"Origin": URL, "Content-Type": "application/json"}
     answer = client.post(f"/api/events/{fall}/label", content=body, headers=headers)
     assert (answer.status_code, list(answer.json())) == (status, ["error"])
-    row = house.journal().event(fall)
-    assert row is not None
-    assert row["label"] is None
+    assert house.row(fall)["label"] is None
 
 
 # Who may ask
@@ -350,9 +352,7 @@ def test_a_foreign_page_cannot_label(client: TestClient, house: House, fall: str
     headers = {"Origin": origin} if origin else {}
     answer = client.post(f"/api/events/{fall}/label", json={"label": "false"}, headers=headers)
     assert answer.status_code == 403
-    row = house.journal().event(fall)
-    assert row is not None
-    assert row["label"] is None
+    assert house.row(fall)["label"] is None
 
 
 @pytest.mark.parametrize(
@@ -468,6 +468,7 @@ def test_the_unit_is_judged_by_its_last_word(house: House) -> None:
     journal.say("unit", 1010.0, 11.0, {"said": "stopped"})
     journal.say("label", 2000.0, 12.0, {"label": "true"}, "B")
     assert words.unit_status(journal.entries(), boot) == {"known": "stopped", "last_wall": 1010.0, "faults": []}
+    journal.close()
 
 
 # Live, from a real process
@@ -544,7 +545,8 @@ def next_of(messages: Iterator[dict[str, Any]], *names: str) -> dict[str, Any]:
 
 
 def test_a_new_event_comes_live_and_a_tablet_that_slept_catches_up(house: House, page: Page) -> None:
-    house.journal().say("unit", time.time(), 1.0, {"said": "started"})
+    with closing(house.journal()) as journal:
+        journal.say("unit", time.time(), 1.0, {"said": "started"})
     seq = httpx.get(f"{page.url}/api/events").json()["seq"]
     messages = stream(f"{page.url}/api/stream?after={seq}")
     eventually(lambda: (next_of(messages, "alive")["data"]["status"] or {}).get("known") == "running")

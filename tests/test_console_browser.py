@@ -265,9 +265,7 @@ def test_a_reviewer_labels_an_event(open_page: Open, house: House, fall: str) ->
     _ready(tab)
     tab.locator("button", has_text="False alarm").click()
     eventually(lambda: tab.locator("button[data-label='false']").get_attribute("aria-pressed") == "true")
-    row = house.journal().event(fall)
-    assert row is not None
-    assert row["label"] == "false"
+    assert house.row(fall)["label"] == "false"
     tab.locator("#filter").select_option("false")
     eventually(lambda: tab.locator(".row").count() == 1)
 
