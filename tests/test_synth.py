@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import resource
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -315,6 +318,35 @@ def test_the_out_folder_must_be_a_folder(tmp_path: Path, capsys: pytest.CaptureF
     (tmp_path / "file").write_text("x")
     assert cli.run(arguments(tmp_path / "file")) == 2
     assert "is a file; name a folder" in capsys.readouterr().err
+
+
+def test_a_full_disk_stops_the_run_with_one_sentence_and_leaves_nothing_half_written(gl: None, tmp_path: Path) -> None:
+    out = tmp_path / "clips"
+    command = [
+        sys.executable,
+        "-m",
+        "training.synth",
+        "--clips",
+        "5",
+        "--seed",
+        "1",
+        "--out",
+        str(out),
+        "--workers",
+        "1",
+    ]
+    # No file may grow beyond 4 kB: for the writer that is a full disk.
+    limit = (4096, resource.RLIM_INFINITY)
+    run = subprocess.run(
+        [*command, "--steps", "20", "--data", str(tmp_path)],
+        capture_output=True, text=True, timeout=120, check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit),
+    )  # fmt: skip
+    assert run.returncode == 1
+    assert "cannot write clip 0" in run.stderr
+    assert "Traceback" not in run.stderr
+    assert not list(out.glob("*.npz"))
+    assert not list(out.glob(".*.tmp"))
 
 
 FILM = Path(__file__).resolve().parent.parent / "device" / "footage" / "night_fall.mp4"

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
+import signal
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +20,18 @@ from training.synth.sheet import statistics, write_sheet
 DEFAULT_DATA: Final = Path(__file__).resolve().parents[3] / "shared" / "data"
 PROGRESS: Final = "PROGRESS"
 SHEET_CLIPS: Final = 24
+
+Job = tuple[int, int, Options, Path]
+"""Seed, index, options, folder."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one clip went: no reason is success; hopeless means that the next clip would fail the same way."""
+
+    reason: str = ""
+    hopeless: bool = False
+
 
 EXAMPLE = "example: fallwatch synth --clips 200 --seed 1 --out clips --sheet sheet.png"
 
@@ -65,22 +79,31 @@ def _kept(args: argparse.Namespace) -> tuple[list[int], str | None]:
     return missing, None
 
 
-def _render(job: tuple[int, int, Options, Path]) -> tuple[int, str]:
-    """Make and save one clip in a worker; the second part is the reason when no valid scene was found."""
+def _render(job: Job) -> Outcome:
+    """Make and save one clip in a worker."""
     seed, index, options, folder = job
     try:
         save_clip(make_clip(seed, index, options), clip_path(folder, index))
-    except (RuntimeError, OSError) as error:
-        return index, str(error)
-    return index, ""
+    except OSError as error:
+        return Outcome(
+            f"cannot write clip {index} to {folder}: {error.strerror}; make room and run again", hopeless=True
+        )
+    except RuntimeError as error:
+        return Outcome(str(error))
+    return Outcome()
 
 
-def _finished(jobs: list[tuple[int, int, Options, Path]], workers: int) -> Iterator[tuple[int, str]]:
+def _leave_interrupts_to_the_parent() -> None:
+    """Ctrl-C reaches every process of the terminal; only the parent answers it, workers are ended by the pool."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _finished(jobs: list[Job], workers: int) -> Iterator[Outcome]:
     """Jobs as they finish, rendered here for one worker, else in fresh processes with a renderer each."""
     if workers == 1:
         yield from map(_render, jobs)
         return
-    with multiprocessing.get_context("spawn").Pool(workers) as pool:
+    with multiprocessing.get_context("spawn").Pool(workers, _leave_interrupts_to_the_parent) as pool:
         yield from pool.imap_unordered(_render, jobs)
 
 
@@ -119,22 +142,27 @@ def run(args: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def _run_jobs(args: argparse.Namespace, jobs: list[tuple[int, int, Options, Path]]) -> list[str] | None:
+def _run_jobs(args: argparse.Namespace, jobs: list[Job]) -> list[str] | None:
     """Render all jobs with a progress bar; reasons of failures, or None when interrupted."""
-    failed, began = [], time.monotonic()
-    bar = tqdm(total=args.clips, initial=args.clips - len(jobs), unit="clip", desc="synth", mininterval=2.0)
-    progress = args.out / PROGRESS
+    failed: list[str] = []
+    there, began = args.clips - len(jobs), time.monotonic()
+    bar = tqdm(total=args.clips, initial=there, unit="clip", desc="synth", mininterval=2.0)
+    made = 0
     try:
-        for done, (_, reason) in enumerate(_finished(jobs, args.workers), start=1):
-            if reason:
-                failed.append(reason)
+        for outcome in _finished(jobs, args.workers):
+            if outcome.reason:
+                failed.append(outcome.reason)
+            else:
+                made += 1
+            if outcome.hopeless:
+                break
             bar.update(1)
-            progress.write_text(f"clips: {args.clips - len(jobs) + done - len(failed)} of {args.clips}\n")
+            (args.out / PROGRESS).write_text(f"clips: {there + made} of {args.clips}\n")
     except KeyboardInterrupt:
         return None
     finally:
         bar.close()
-    if jobs:
+    if made:
         seconds = time.monotonic() - began
-        print(f"rendered {len(jobs) - len(failed)} clips in {seconds:.0f} s, {len(jobs) / seconds:.2f} clips/s")
+        print(f"rendered {made} clips in {seconds:.0f} s, {made / seconds:.2f} clips/s")
     return failed

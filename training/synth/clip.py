@@ -142,12 +142,13 @@ def _paint(painter: Painter, qpos: NDArray[np.float64]) -> tuple[list[NDArray[np
 def save_clip(clip: Clip, path: Path) -> None:
     """Write a clip so that a reader sees all of it or none: to a temporary name, then renamed."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with temporary.open("wb") as file:
-        np.savez_compressed(
-            file, grey=clip.grey, mask=np.packbits(clip.mask, axis=-1), label=clip.label,
-            meta=np.frombuffer(json.dumps(clip.meta).encode(), np.uint8),
-        )  # fmt: skip
-    temporary.replace(path)
+    meta = np.frombuffer(json.dumps(clip.meta).encode(), np.uint8)
+    try:
+        with temporary.open("wb") as file:
+            np.savez_compressed(file, grey=clip.grey, mask=np.packbits(clip.mask, axis=-1), label=clip.label, meta=meta)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def load_clip(path: Path) -> Clip:
