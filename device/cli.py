@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from types import ModuleType
 
 from device import __version__
-from device.errors import FallwatchError, MissingExtra
+from device.errors import FallwatchError, MissingExtraError
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +133,7 @@ def _load(command: Command) -> ModuleType:
     except ModuleNotFoundError as error:
         if command.extra is None or error.name in (None, command.module):
             raise
-        raise MissingExtra(command.extra, error.name) from None
+        raise MissingExtraError(command.extra, error.name) from None
 
 
 if __name__ == "__main__":

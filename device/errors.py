@@ -18,7 +18,7 @@ class UsageError(FallwatchError):
     exit_code = 2
 
 
-class MissingExtra(FallwatchError):
+class MissingExtraError(FallwatchError):
     """A part of Fallwatch that this installation has not got."""
 
     exit_code = 2

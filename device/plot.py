@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from device.card import Thresholds
-from device.errors import FallwatchError, MissingExtra
+from device.errors import FallwatchError, MissingExtraError
 from device.incidents.down import SMOOTH_S
 from device.incidents.evidence import MovingMean
 from device.labels import EMPTY, FALLING, FLOOR, LOW, LYING, SEATED, UPRIGHT
@@ -42,13 +42,13 @@ def timeline_png(
     """Write the score timeline of one footage as PNG; seconds are counted from its first score.
 
     incidents: transitions, in order. Raises PlotError with one sentence when there is nothing to draw or no way to
-    write, MissingExtra without matplotlib.
+    write, MissingExtraError without matplotlib.
     """
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ModuleNotFoundError as error:
-        raise MissingExtra("console", error.name) from None
+        raise MissingExtraError("console", error.name) from None
     if not scores:
         raise PlotError(f"{path}: no score to draw; the footage is shorter than one step")
     start = scores[0].t

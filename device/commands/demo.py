@@ -12,7 +12,7 @@ from pathlib import Path
 from device.commands.common import with_source
 from device.demo import Demo
 from device.demo_view import View
-from device.errors import MissingExtra
+from device.errors import MissingExtraError
 from device.settings import Settings, default_folder
 
 NEEDED = ("amqtt", "fastapi", "uvicorn")
@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     for module in NEEDED:
         if importlib.util.find_spec(module) is None:
-            raise MissingExtra("console", module)
+            raise MissingExtraError("console", module)
     with_source(Settings(), args.source)
     if not args.verbose:
         logging.getLogger().setLevel(logging.ERROR)  # the terminal shows the road itself

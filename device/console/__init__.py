@@ -9,7 +9,7 @@ import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from device.errors import FallwatchError, MissingExtra
+from device.errors import FallwatchError, MissingExtraError
 from device.settings import Settings
 
 if TYPE_CHECKING:
@@ -34,11 +34,11 @@ def address(settings: Settings) -> str:
 
 
 def serve(settings: Settings) -> int:
-    """Serve the page until Ctrl+C or SIGTERM; 0 then. Raises ConsoleError in one sentence, MissingExtra."""
+    """Serve the page until Ctrl+C or SIGTERM; 0 then. Raises ConsoleError in one sentence, MissingExtraError."""
     try:
         from device.console.server import serve_on
     except ModuleNotFoundError as error:
-        raise MissingExtra("console", error.name) from None
+        raise MissingExtraError("console", error.name) from None
     folder = settings.store.path()
     try:
         listening = _listen(settings.console.host, settings.console.port)
