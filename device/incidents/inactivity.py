@@ -18,7 +18,7 @@ who left is forgotten within minutes."""
 
 
 def in_hours(wall: float, hours: tuple[tuple[int, int], ...]) -> bool:
-    """Whether a Unix time lies, by the unit's local clock, in one of these spans of minutes, which may pass midnight."""
+    """Whether a Unix time lies, by the local clock, in one of these spans of minutes, which may pass midnight."""
     local = datetime.fromtimestamp(wall)
     minute = local.hour * 60 + local.minute
     return any(a <= minute < b if a < b else minute >= a or minute < b for a, b in hours)
