@@ -201,6 +201,10 @@ class Journal:
         )
         return found.fetchone() is not None
 
+    def changes(self) -> int:
+        """A number that differs once another connection has written; our own writes do not move it."""
+        return int(self.connection.execute("PRAGMA data_version").fetchone()[0])
+
     def last_seq(self) -> int:
         """Sequence number of the newest entry; 0 for an empty journal."""
         return int(self.connection.execute("SELECT coalesce(max(seq), 0) FROM journal").fetchone()[0])

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 
 from device import alerts
@@ -76,25 +77,24 @@ class Outbox:
         stored = int(self._read("SELECT count(*) FROM outbox")[0][0])
         return stored - len(self._gone) + len(self.spill.letters())
 
-    def sent(self, seq: int) -> None:
-        """Count one attempt. A disk that does not take it costs only the count."""
-        try:
-            with self.journal.writing() as connection:
-                connection.execute("UPDATE outbox SET attempts = attempts + 1 WHERE seq = ?", (seq,))
-        except StoreError:
-            return
+    def sent(self, seqs: list[int]) -> None:
+        """Count one attempt for each. A disk that does not take it costs only the count."""
+        with suppress(StoreError), self.journal.writing() as connection:
+            connection.executemany("UPDATE outbox SET attempts = attempts + 1 WHERE seq = ?", [(seq,) for seq in seqs])
 
-    def delivered(self, seq: int, receipt: Receipt, wall: float, t: float) -> StoreError | None:
-        """The broker has it: the message leaves and its receipt is journalled, both or neither.
+    def delivered(self, receipts: dict[int, Receipt], wall: float, t: float) -> StoreError | None:
+        """The broker has these: the messages leave and their receipts are journalled, all or nothing.
 
-        On a disk that takes neither the message is not sent again by this process, and settle() tries later.
+        receipts: by sequence number. On a disk that takes none of it they are not sent again by this process, and
+        settle() tries later.
         """
-        if self.spill.delivered(seq, receipt):
+        stored = {seq: receipt for seq, receipt in receipts.items() if not self.spill.delivered(seq, receipt)}
+        if not stored:
             return None
         try:
-            self._with_room(lambda: self._remove(seq, receipt, wall, t))
+            self._with_room(lambda: self._remove(stored, wall, t))
         except StoreError as error:
-            self._gone[seq] = receipt
+            self._gone |= stored
             return error
         return None
 
@@ -124,9 +124,9 @@ class Outbox:
             for one in self.spill.all():
                 self._write(one)
                 self.spill.drop(one)
-            for seq, receipt in list(self._gone.items()):
-                self._remove(seq, receipt, wall, t)
-                del self._gone[seq]
+            if self._gone:
+                self._remove(self._gone, wall, t)
+                self._gone = {}
         except StoreError:
             return False
         self.reserve.keep()
@@ -228,10 +228,11 @@ class Outbox:
             (seq, letter.alert_id, letter.topic, json.dumps(letter.payload), letter.created, letter.attempts),
         )
 
-    def _remove(self, seq: int, receipt: Receipt, wall: float, t: float) -> None:
+    def _remove(self, receipts: dict[int, Receipt], wall: float, t: float) -> None:
         with self.journal.writing() as connection:
-            connection.execute("DELETE FROM outbox WHERE seq = ?", (seq,))
-            self.journal.put_receipt(receipt, wall, t)
+            for seq, receipt in receipts.items():
+                connection.execute("DELETE FROM outbox WHERE seq = ?", (seq,))
+                self.journal.put_receipt(receipt, wall, t)
 
     def _last_seq(self) -> int:
         """The highest number ever on disk; 0 when it cannot be read, and the spill's own count goes on."""

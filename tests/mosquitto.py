@@ -48,8 +48,6 @@ class Mosquitto:
                     f"allow_anonymous {str(anonymous).lower()}",
                     "persistence true",
                     f"persistence_location {folder}/",
-                    "autosave_on_changes true",
-                    "autosave_interval 1",
                     f"log_dest file {self.log}",
                     *owner,
                     *lines,

@@ -34,7 +34,7 @@ def outbox(tmp_path: Path) -> Iterator[Outbox]:
 
 
 def broker_has(outbox: Outbox, seq: int, alert_id: str) -> StoreError | None:
-    return outbox.delivered(seq, Receipt(alert_id, "broker", "localhost:1883", LATER[0]), *LATER)
+    return outbox.delivered({seq: Receipt(alert_id, "broker", "localhost:1883", LATER[0])}, *LATER)
 
 
 def says(outbox: Outbox, alert_id: str, action: Action, nonce: str = "") -> str:
@@ -86,7 +86,7 @@ def test_the_last_message_of_an_alert_says_end_and_how(outbox: Outbox) -> None:
 
 def test_the_brokers_receipt_takes_the_message_off_and_is_journalled(outbox: Outbox) -> None:
     fall = put(outbox, incident())
-    outbox.sent(1)
+    outbox.sent([1])
     assert outbox.pending()[0].attempts == 1
     assert broker_has(outbox, 1, fall.id) is None
     assert outbox.pending() == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from typing import Any, get_args
 
 import pytest
@@ -13,6 +14,8 @@ from jsonschema import Draft202012Validator
 from device import alerts, payloads
 from device.payloads import NAMES, PayloadError, Standing, inbound, validate
 from device.records import Action, Kind, Priority
+from device.settings import Settings
+from tests.conftest import REPO
 from tests.incident_samples import alert_of, incident, unit_settings
 from tests.test_alerts import TOLD
 
@@ -129,3 +132,23 @@ def test_nothing_from_outside_raises_anything_but_a_payload_error(raw: bytes) ->
         except PayloadError:
             continue
         assert 1 <= len(receipt.by) <= 64
+
+
+def examples(text: str) -> list[dict[str, Any]]:
+    """The JSON objects of the indented blocks of a page."""
+    blocks = "\n".join(line if line.startswith("    ") else "" for line in text.splitlines()).split("\n\n")
+    return [json.loads(block) for block in blocks if block.strip().startswith('{"schema"')]
+
+
+def test_the_page_for_receivers_shows_what_the_schemas_allow_and_names_every_event_type() -> None:
+    page = (REPO / "docs" / "mqtt.md").read_text(encoding="utf-8")
+    shown = []
+    for example in examples(page):
+        fields = {"seq": "alert-event", "open": "alert-active", "outbox_waiting": "health", "faults": "fault-active"}
+        name = next(schema for field, schema in fields.items() if field in example)
+        validate(name, example)
+        shown.append(name)
+    assert sorted(shown) == ["alert-active", "alert-active", "alert-event", "fault-active", "health"]
+    assert [word for word in alerts.EVENT_TYPES if f"`{word}`" not in page] == []
+    settings = page[page.index("    [unit]\n") : page.index("A wrong password")]
+    Settings.model_validate(tomllib.loads(settings))

@@ -22,11 +22,12 @@ INBOX = 1000
 class Answers:
     """The door for messages from outside. Whatever comes through it, the courier goes on.
 
-    inbox: Receipts that counted, newest last. outbox: None while the journal cannot be opened.
+    inbox: Receipts that counted, newest last. count: how many counted. outbox: None while the journal cannot be opened.
     """
 
     def __init__(self, branch: str, clock: Clock, faults: Faults) -> None:
         self.inbox: deque[Receipt] = deque(maxlen=INBOX)
+        self.count = 0
         self.outbox: Outbox | None = None
         self.topics = [f"{branch}/alert/+/{word}" for word in INBOUND]
         self._pattern = re.compile(rf"{re.escape(branch)}/alert/([a-zA-Z0-9_-]{{1,64}})/({'|'.join(INBOUND)})")
@@ -56,4 +57,5 @@ class Answers:
         if refused:
             log.info("%s: %s from %s does not count: %s", alert_id, receipt.action, receipt.by, refused)
         else:
+            self.count += 1
             self.inbox.append(receipt)

@@ -82,6 +82,7 @@ class Courier:
         self._health_at = float("-inf")
         self._unit_faults: list[dict[str, Any]] = []
         self._settle_at = float("-inf")
+        self._seen: tuple[int, int, tuple[int, ...]] | None = None
         self._stop_at: float | None = None
         self._wake_in, self._wake_out = socket.socketpair()
         self._wake_in.setblocking(False)
@@ -201,29 +202,39 @@ class Courier:
     def _send(self, link: Link) -> None:
         now, wall = self._clock.now(), self._clock.wall()
         self._settle(now, wall)
-        waiting = 0
         if self._window is not None:
             try:
                 self._window.fill(link)
-                waiting = self._window.outbox.waiting()
-                alert, standing, count = active_alert(self._window.outbox)
-                self._truths.set("alert/active", active_payload(self._settings.unit, alert, standing, count))
+                self._tell_active(self._window.outbox)
             except StoreError as error:
                 self.faults.latch("disk", str(error), wall)
         self._truths.set("fault/active", faults_payload(self._settings.unit, self._all_faults()))
         if self._health and now - self._health_at >= HEALTH_S:
             self._health_at = now
-            self._truths.set("health", health_payload(self._settings.unit, self._health, waiting))
+            self._truths.set("health", health_payload(self._settings.unit, self._health, self._waiting()))
             self._truths.again("health")
         self._truths.publish(link, now, wall)
 
+    def _waiting(self) -> int:
+        """Messages the broker has not got yet, as far as a disk that may be gone lets us know."""
+        with suppress(StoreError):
+            if self._window is not None:
+                return self._window.outbox.waiting()
+        return len(self.spill.letters())
+
+    def _tell_active(self, outbox: Outbox) -> None:
+        """Look at the open alerts again when another connection, an answer or the spill has changed them."""
+        seen = (outbox.journal.changes(), self._answers.count, tuple(id(one) for one in self.spill.all()))
+        if seen != self._seen:
+            alert, standing, count = active_alert(outbox)
+            self._truths.set("alert/active", active_payload(self._settings.unit, alert, standing, count))
+            self._seen = seen
+
     def _take_acks(self, link: Link) -> None:
         acks, link.acked = link.acked, []
-        for ack in acks:
+        for ack in acks if self._window is None else self._window.acked(acks, link.address):
             topic = self._truths.acked(ack.mid)
-            if topic is None and self._window is not None:
-                self._window.acked(ack, link.address)
-            elif topic is not None and ack.code >= FAILURE:
+            if topic is not None and ack.code >= FAILURE:
                 text = f"{link.address} refuses {topic} ({ack.name}); check its ACL"
                 self.faults.latch("state_refused", text, self._clock.wall())
         if link.unsubscribed:
@@ -237,8 +248,7 @@ class Courier:
 
     def _goodbye(self, link: Link) -> None:
         """Last alerts, then offline, then DISCONNECT."""
-        window = self._window
-        while window is not None and self._clock.now() < (self._stop_at or 0.0) and window.outbox.waiting():
+        while self._clock.now() < (self._stop_at or 0.0) and self._waiting():
             self._turn(link)
         self._truths.set("availability", "offline")
         self._truths.publish(link, self._clock.now(), self._clock.wall())

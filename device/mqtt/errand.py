@@ -105,8 +105,8 @@ def _go(link: Link, window: Window, end: float, alert_id: str, clock: Clock) -> 
                     return ""
             link.turn(TURN_S)
             acks, link.acked = link.acked, []
+            window.acked(acks, link.address)
             for ack in acks:
-                window.acked(ack, link.address)
                 if ack.code >= FAILURE:
                     return f"{link.address}: the broker refuses alerts of this unit ({ack.name}); check its ACL"
     finally:

@@ -79,11 +79,13 @@ class Link:
     def __init__(self, settings: Mqtt, client_id: str, handler: Handler, will: Will | None = None) -> None:
         """`handler` gets (topic, payload) of each message before the broker is told that we have it; it never raises.
 
-        Without a will the session ends with the connection.
+        Without a will the session ends with the connection. acked, unsubscribed: what the broker said, for the caller
+        to empty. receive_max: how many messages the broker takes before it has acknowledged one.
         """
         self.settings = settings
         self.acked: list[Acked] = []
         self.unsubscribed: list[str] = []
+        self.receive_max = 65_535
         self._v5 = settings.protocol == "5"
         self._handler = handler
         self._lasting = will is not None
@@ -213,8 +215,9 @@ class Link:
         client.on_message = self._on_message
         return client
 
-    def _on_connect(self, _c: paho.Client, _u: object, _f: object, reason: ReasonCode, _p: object) -> None:
+    def _on_connect(self, _c: paho.Client, _u: object, _f: object, reason: ReasonCode, said: Properties | None) -> None:
         self._answer = reason
+        self.receive_max = getattr(said, "ReceiveMaximum", self.receive_max)
 
     def _on_disconnect(self, _c: paho.Client, _u: object, _f: object, reason: ReasonCode, _p: object) -> None:
         self._lost = str(reason)

@@ -13,8 +13,10 @@ from device.payloads import stamped
 from device.records import Receipt
 from device.spill import Letter
 
-SIZE = 4
-"""In flight at once: enough to empty a full outbox at line speed, few enough to be sent again after a lost link."""
+SIZE = 16
+"""In flight at once: every group costs two disk syncs, and what is in flight is sent again after a lost link."""
+TRUTHS = 4
+"""Retained topics that may be in flight beside the alerts; together within the 20 that Mosquitto allows."""
 ACK_DEADLINE_S = 10.0
 """A broker in the building acknowledges in milliseconds; after this the link is given up and made anew."""
 REFUSED_RETRY_S = 10.0
@@ -63,38 +65,49 @@ class Window:
         """
         now = self._clock.now()
         flying = {sent.letter.seq for sent in self._flying.values()}
-        reach = SIZE + len(flying) + len(self._held)
-        for letter in self.outbox.pending(reach, only):
-            if len(self._flying) >= SIZE:
-                return
-            if letter.seq not in flying and self._held.get(letter.seq, now) <= now:
-                self._flying[link.publish(self._post(letter))] = _Sent(letter, now)
-                self.outbox.sent(letter.seq)
+        size = max(1, min(SIZE, link.receive_max - TRUTHS))
+        reach = size + len(flying) + len(self._held)
+        due = [
+            letter
+            for letter in self.outbox.pending(reach, only)
+            if letter.seq not in flying and self._held.get(letter.seq, now) <= now
+        ][: max(0, size - len(flying))]
+        for letter in due:
+            self._flying[link.publish(self._post(letter))] = _Sent(letter, now)
+        if due:
+            self.outbox.sent([letter.seq for letter in due])
 
-    def acked(self, ack: Acked, address: str) -> bool:
-        """Take the broker's word on one message; False when it was none of ours."""
-        sent = self._flying.pop(ack.mid, None)
-        if sent is None:
-            return False
-        now, wall, letter = self._clock.now(), self._clock.wall(), sent.letter
+    def acked(self, acks: list[Acked], address: str) -> list[Acked]:
+        """Take the broker's word on these; returns those that were none of ours."""
+        wall, others, receipts = self._clock.wall(), [], {}
+        for ack in acks:
+            sent = self._flying.pop(ack.mid, None)
+            if sent is None:
+                others.append(ack)
+            elif self._accepted(sent.letter, ack, address):
+                cause = ack.name if ack.code else ""
+                receipts[sent.letter.seq] = Receipt(sent.letter.alert_id, "broker", address, wall, cause=cause)
+        if error := self.outbox.delivered(receipts, wall, self._clock.now()):
+            self._faults.latch("disk", str(error), wall)
+        for seq in receipts:
+            for known in (self._held, self._unheard_since, self._attempts):
+                known.pop(seq, None)
+        return others
+
+    def _accepted(self, letter: Letter, ack: Acked, address: str) -> bool:
+        """True when the message may leave the outbox; else it is held back for a while."""
+        now, wall = self._clock.now(), self._clock.wall()
         if ack.code >= FAILURE:
             self._held[letter.seq] = now + REFUSED_RETRY_S
             self._faults.latch("alert_refused", f"{address} refuses alerts ({ack.name}); check its ACL", wall)
-            return True
+            return False
         self._faults.clear("alert_refused")
-        if ack.code == NO_MATCHING_SUBSCRIBERS:
-            self._faults.latch("nobody_listening", f"{address} has nobody who listens to {letter.topic}", wall)
-            if now - self._unheard_since.setdefault(letter.seq, now) < self._unheard_s:
-                self._held[letter.seq] = now + UNHEARD_RETRY_S
-                return True
-        else:
+        if ack.code != NO_MATCHING_SUBSCRIBERS:
             self._faults.clear("nobody_listening")
-        receipt = Receipt(letter.alert_id, "broker", address, wall, cause=ack.name if ack.code else "")
-        if error := self.outbox.delivered(letter.seq, receipt, wall, now):
-            self._faults.latch("disk", str(error), wall)
-        for known in (self._held, self._unheard_since, self._attempts):
-            known.pop(letter.seq, None)
-        return True
+            return True
+        self._faults.latch("nobody_listening", f"{address} has nobody who listens to {letter.topic}", wall)
+        self._held[letter.seq] = now + UNHEARD_RETRY_S
+        return now - self._unheard_since.setdefault(letter.seq, now) >= self._unheard_s
 
     def idle(self) -> bool:
         """Nothing is on its way."""
