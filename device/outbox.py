@@ -120,16 +120,17 @@ class Outbox:
 
     def settle(self, wall: float, t: float) -> bool:
         """Write down what only memory knows, oldest first, and lay the reserve down again; True when all is on disk."""
-        try:
-            for one in self.spill.all():
-                self._write(one)
-                self.spill.drop(one)
-            if self._gone:
-                self._remove(self._gone, wall, t)
-                self._gone = {}
-        except StoreError:
-            return False
-        self.reserve.keep()
+        with self.spill.settling:
+            try:
+                for one in self.spill.all():
+                    self._write(one)
+                    self.spill.drop(one)
+                if self._gone:
+                    self._remove(self._gone, wall, t)
+                    self._gone = {}
+            except StoreError:
+                return False
+            self.reserve.keep()
         return True
 
     def _read(self, query: str, *values: str | float) -> list[sqlite3.Row]:

@@ -40,9 +40,13 @@ class Unsaved:
 
 
 class Spill:
-    """What is known only in memory, and the highest sequence number that was ever given out."""
+    """What is known only in memory, and the highest sequence number that was ever given out.
+
+    settling: held by the thread that is writing it down, so that nothing is written twice.
+    """
 
     def __init__(self) -> None:
+        self.settling = threading.Lock()
         self._lock = threading.Lock()
         self._unsaved: list[Unsaved] = []
         self._highest = 0

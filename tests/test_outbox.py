@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -213,6 +214,33 @@ def test_with_no_byte_free_the_alert_waits_in_memory_and_is_written_down_later(o
     again.close()
     put(outbox, incident())
     assert [letter.seq for letter in outbox.pending()] == [1, 2, 3]
+
+
+def test_two_threads_that_settle_at_once_write_everything_once(tmp_path: Path) -> None:
+    spill = Spill()
+    full = open_outbox(tmp_path, spill)
+    fill_up(full)
+    lost = [incident() for _ in range(20)]
+    for one in lost:
+        assert full.put(one, alert_of(one), "m-1") is not None
+    full.journal.close()
+    results: list[bool] = []
+
+    def settle() -> None:
+        outbox = open_outbox(tmp_path, spill)
+        results.append(outbox.settle(*LATER))
+        outbox.journal.close()
+
+    threads = [threading.Thread(target=settle) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    again = open_outbox(tmp_path)
+    assert results == [True] * 4
+    assert [letter.alert_id for letter in again.pending()] == [one.id for one in lost]
+    assert [entry["what"] for entry in again.journal.entries(incident_id=lost[0].id)] == ["incident", "alert"]
+    again.journal.close()
 
 
 def test_what_was_sent_from_memory_is_journalled_with_its_receipt_and_not_sent_again(outbox: Outbox) -> None:
