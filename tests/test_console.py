@@ -28,7 +28,7 @@ from device import alerts, store
 from device.clip import Picture, make_clip, make_thumb, to_jpeg
 from device.console import ConsoleError, create_app, serve, words
 from device.console.footage import clip_absence, thresholds
-from device.errors import MissingExtra
+from device.errors import MissingExtraError
 from device.journal import Journal, boot_id
 from device.labels import LABELS
 from device.recording import Origin, Span, make_note
@@ -605,5 +605,5 @@ def test_a_port_that_is_taken_gets_a_sentence(tmp_path: Path) -> None:
 def test_without_the_extra_there_is_a_hint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "device.console.server", raising=False)
     monkeypatch.setitem(sys.modules, "uvicorn", None)
-    with pytest.raises(MissingExtra, match=r"pip install 'fallwatch\[console\]'"):
+    with pytest.raises(MissingExtraError, match=r"pip install 'fallwatch\[console\]'"):
         serve(settings_for(tmp_path, free_port()))

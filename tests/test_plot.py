@@ -13,7 +13,7 @@ import pytest
 
 from device import plot
 from device.card import Thresholds
-from device.errors import MissingExtra
+from device.errors import MissingExtraError
 from device.plot import PlotError, timeline_png
 from device.records import Incident, Scores
 from tests.test_console import fall_scores
@@ -86,5 +86,5 @@ def test_what_cannot_be_drawn_gets_a_sentence(
     with pytest.raises(PlotError, match="cannot be written"):
         timeline_png(tmp_path / "nowhere" / "a.png", scores, [], LIMITS, "a")
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(MissingExtra, match=r"pip install 'fallwatch\[console\]'"):
+    with pytest.raises(MissingExtraError, match=r"pip install 'fallwatch\[console\]'"):
         timeline_png(tmp_path / "b.png", scores, [], LIMITS, "b")
