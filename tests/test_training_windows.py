@@ -144,7 +144,7 @@ def test_windows_without_augmentation_are_the_clip_itself() -> None:
 
 
 def test_batches_have_the_shapes_the_network_takes_and_differences_of_what_is_seen() -> None:
-    windows = Windows(Mix(batch=3, steps=20), Augment(), Raster(), seed=4)
+    windows = Windows(Mix(batch=3, steps=20, short=0.0), Augment(), Raster(), seed=4)
     with pytest.raises(ValueError, match="no clips to train on"):
         windows.batch()
     windows.add([sample(INDEX[UPRIGHT]), sample([1] * 20 + [5] * 10 + [6] * 30)])
@@ -153,6 +153,18 @@ def test_batches_have_the_shapes_the_network_takes_and_differences_of_what_is_se
     assert batch.allowed.shape == (3, 20, len(LABELS))
     for window in batch.inputs:
         assert np.array_equal(stack(window[..., 0], Raster()), window)
+
+
+def test_short_windows_come_in_twice_the_number() -> None:
+    windows = Windows(Mix(batch=3, steps=20, short=1.0), Augment(), Raster(), seed=4)
+    windows.add([sample(INDEX[UPRIGHT])])
+    assert windows.batch().weight.shape == (6, 10)
+
+
+def test_a_clip_goes_by_its_rarest_lasting_posture() -> None:
+    assert sample([INDEX[UPRIGHT]] * 50 + [INDEX[SEATED]] * 10).posture == SEATED
+    assert sample([INDEX[UPRIGHT]] * 51 + [INDEX[SEATED]] * 9).posture == UPRIGHT
+    assert sample([INDEX[EMPTY]] * 30 + [INDEX[UPRIGHT]] * 30).posture == EMPTY
 
 
 def test_the_same_seed_draws_the_same_windows() -> None:

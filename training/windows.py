@@ -10,11 +10,12 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from device.labels import EMPTY, FALLING, FLOOR, INDEX, LABELS, LYING, SEATED, UPRIGHT
+from device.labels import EMPTY, FALLING, FLOOR, INDEX, LABELS, LOW, LYING, SEATED, UPRIGHT
 from device.preprocess import Raster, letterbox, stack
 from training.augment import Augment, Look, moved
 from training.footage import Footage
@@ -25,6 +26,12 @@ SOFT_ONSET_S = 0.25
 
 STORED = Raster(128, 96)
 """Clips are kept a little larger than the network's raster, so that crops and zooms still have detail."""
+
+
+POSTURES: Final = {UPRIGHT: 0.32, SEATED: 0.2, LOW: 0.2, LYING: 0.16, EMPTY: 0.12}
+"""Share of rendered everyday windows by the rarest posture in their clip."""
+
+RAREST_FIRST: Final = (LYING, LOW, EMPTY, SEATED, UPRIGHT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +56,13 @@ class Sample:
         """First step of a fall, or None."""
         falling = np.flatnonzero(self.allowed[:, INDEX[FALLING]] & (self.allowed.sum(axis=1) == 1))
         return int(falling[0]) if falling.size else None
+
+    @property
+    def posture(self) -> str:
+        """Of the postures in it that last a second, the one drawn most often for its rarity; the commonest if none."""
+        steps = self.allowed.sum(axis=0)
+        lasting = [label for label in RAREST_FIRST if steps[INDEX[label]] >= 10]
+        return lasting[0] if lasting else max(POSTURES, key=lambda label: int(steps[INDEX[label]]))
 
     @property
     def calm(self) -> bool:
@@ -107,16 +121,18 @@ class Mix:
 
     real: from real clips (MODEL.md I.8: 10-20 %). falls: from clips with a fall or somebody on the floor. passer: of
     the rendered ones, with somebody else walking by. at_onset, after: of the falls, that start at the loss of balance,
-    or anywhere up to their last second.
+    or anywhere up to their last second. short: of the batches, that have twice the windows at half the length, as more
+    scenes for the same work.
     """
 
     batch: int = 16
     steps: int = 40
     real: float = 0.15
-    falls: float = 0.45
+    falls: float = 0.4
     passer: float = 0.12
     at_onset: float = 0.15
     after: float = 0.15
+    short: float = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,18 +153,24 @@ class Windows:
         self.raster = raster
         self.rng = np.random.default_rng(seed)
         self._kinds: dict[tuple[bool, bool], list[Sample]] = {(r, c): [] for r in (True, False) for c in (True, False)}
+        self._postures: dict[str, list[Sample]] = {label: [] for label in POSTURES}
 
     def add(self, samples: Sequence[Sample]) -> None:
         """More clips to draw from."""
         for sample in samples:
             self._kinds[sample.real, sample.calm].append(sample)
+            if sample.calm and not sample.real:
+                self._postures[sample.posture].append(sample)
 
     def __len__(self) -> int:
         return sum(len(kind) for kind in self._kinds.values())
 
     def batch(self) -> Batch:
         """One batch of fresh windows. Raises ValueError when there is nothing to draw from."""
-        drawn = [self._window() for _ in range(self.mix.batch)]
+        batch, steps = self.mix.batch, self.mix.steps
+        if self.rng.random() < self.mix.short:
+            batch, steps = 2 * batch, steps // 2
+        drawn = [self._window(steps) for _ in range(batch)]
         inputs, allowed, weight = (np.stack(part) for part in zip(*drawn, strict=True))
         return Batch(inputs, allowed, weight)
 
@@ -156,23 +178,31 @@ class Windows:
         real, calm = self.rng.random() < self.mix.real, self.rng.random() >= self.mix.falls
         for kind in ((real, calm), (real, not calm), (not real, calm), (not real, not calm)):
             if self._kinds[kind]:
-                return self._kinds[kind][self.rng.integers(len(self._kinds[kind]))]
+                return self._one_of(self._by_posture() if kind == (False, True) else self._kinds[kind])
         raise ValueError("no clips to train on; name a folder of rendered clips or a table of real ones")
 
-    def _window(self) -> tuple[NDArray[np.uint8], NDArray[np.bool_], NDArray[np.float32]]:
+    def _one_of(self, samples: Sequence[Sample]) -> Sample:
+        return samples[int(self.rng.integers(len(samples)))]
+
+    def _by_posture(self) -> list[Sample]:
+        """Everyday clips of one posture: people mostly stand, so the others are drawn more often than they come."""
+        there = [label for label in POSTURES if self._postures[label]]
+        share = np.array([POSTURES[label] for label in there])
+        return self._postures[there[self.rng.choice(len(there), p=share / share.sum())]]
+
+    def _window(self, steps: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_], NDArray[np.float32]]:
         sample = self._pick()
-        order = self._order(sample)
+        order = self._order(sample, steps)
         grey, allowed = sample.grey[order], sample.allowed[order]
         calm = self._kinds[False, True]
         if not sample.real and calm and self.rng.random() < self.mix.passer:
-            other = calm[self.rng.integers(len(calm))]
-            grey, allowed = walk_by(grey, allowed, other, self.rng)
+            grey, allowed = walk_by(grey, allowed, self._one_of(calm), self.rng)
         look = Look(sample.content, sample.moved)
         return stack(self.augment(grey, look, self.raster, self.rng), self.raster), allowed, sample.weight[order]
 
-    def _order(self, sample: Sample) -> NDArray[np.int64]:
+    def _order(self, sample: Sample, steps: int) -> NDArray[np.int64]:
         """Which step of the clip each step of the window shows: somewhere, at some speed, with held pictures."""
-        steps, length, rng = self.mix.steps, len(sample.grey), self.rng
+        length, rng = len(sample.grey), self.rng
         speed = self.augment.speed(rng)
         span = int(np.ceil((steps - 1) * speed)) + 1
         start = int(rng.integers(max(0, length - span) + 1))
