@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import shutil
 from collections import deque
 from collections.abc import Mapping
@@ -14,10 +16,13 @@ from device.clock import rfc3339
 from device.incidents.policy import NewId, new_ulid
 from device.records import Incident, Scores
 
+log = logging.getLogger(__name__)
+
 THERMAL = Path("/sys/class/thermal/thermal_zone0/temp")
 CLOCK_SYNCED = Path("/run/systemd/timesync/synchronized")
 STATUS = Path("/proc/self/status")
 RATE_WINDOW_S = 10.0
+HEARTBEAT_FILE = "health.json"
 MB = 1024 * 1024
 
 
@@ -105,6 +110,28 @@ def readings(folder: Path, pulse: Pulse, t: float, started_t: float) -> dict[str
         "clock": {"synced": CLOCK_SYNCED.exists()},
         "version": __version__,
     }
+
+
+def beat(folder: Path, health: Mapping[str, Any], wall: float) -> None:
+    """Leave the newest health beside the journal, for whoever asks whether this unit is alive; replaced whole.
+
+    A disk that does not take it costs only the heartbeat, and its absence is then said by whoever looks.
+    """
+    part = folder / f"{HEARTBEAT_FILE}.part"
+    try:
+        part.write_text(json.dumps({**health, "wall": wall}), encoding="utf-8")
+        part.replace(folder / HEARTBEAT_FILE)
+    except OSError as error:
+        log.debug("no heartbeat: %s", error)
+
+
+def last_beat(folder: Path) -> dict[str, Any] | None:
+    """The newest heartbeat, its Unix time in `wall`; None where there is none that can be read."""
+    try:
+        found = json.loads((folder / HEARTBEAT_FILE).read_text(encoding="utf-8"))
+        return {**found, "wall": float(found["wall"])}
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def disk_free_mb(folder: Path) -> float | None:

@@ -15,7 +15,7 @@ from device.alerts import alert_for
 from device.camera import Camera, CameraState
 from device.card import CARD_FILE, sha256
 from device.clock import Clock
-from device.health import Faults, Pulse, disk_free_mb, fault_rows, readings, status_line
+from device.health import Faults, Pulse, beat, disk_free_mb, fault_rows, readings, status_line
 from device.incidents import Incidents, policy_of
 from device.journal import Journal
 from device.loop import Turn, Watch
@@ -159,6 +159,7 @@ class Unit:
             "faults": [str(incident.detail["cause"]) for incident in self._latched()],
         }
         self.courier.set_health(health)
+        beat(self._folder, health, self.clock.wall())
         self.supervisor.status(status_line(health), t)
 
     def _latched(self) -> list[Incident]:

@@ -29,6 +29,7 @@ from device.clip import Picture, make_clip, make_thumb, to_jpeg
 from device.console import ConsoleError, create_app, serve, words
 from device.console.footage import clip_absence, thresholds
 from device.errors import MissingExtraError
+from device.health import beat, last_beat
 from device.journal import Journal, boot_id
 from device.labels import LABELS
 from device.recording import Origin, Span, make_note
@@ -453,21 +454,45 @@ def test_colours_have_enough_contrast(scheme: str) -> None:
 def test_the_unit_is_judged_by_its_last_word(house: House) -> None:
     boot = boot_id()
     journal = house.journal()
-    assert words.unit_status([], boot)["known"] == "nothing"
+    assert words.unit_status([], boot, None, 0.0)["known"] == "nothing"
     journal.say("unit", 1000.0, 1.0, {"said": "started"})
-    assert words.unit_status(journal.entries(), boot) == {"known": "running", "last_wall": 1000.0, "faults": []}
-    assert words.unit_status(journal.entries(), "another boot")["known"] == "rebooted"
+    assert words.unit_status(journal.entries(), boot, None, 0.0) == {
+        "known": "running",
+        "last_wall": 1000.0,
+        "faults": [],
+    }
+    assert words.unit_status(journal.entries(), "another boot", None, 0.0)["known"] == "rebooted"
     blind = Incident("A", "blind", "latched", 2.0, 1002.0, 2.0, 1002.0, detail={"cause": "frozen"})
     with journal.writing():
         journal.put_incident(blind, MODEL)
-    (fault,) = words.unit_status(journal.entries(), boot)["faults"]
+    (fault,) = words.unit_status(journal.entries(), boot, None, 0.0)["faults"]
     assert fault == {"title": "Camera cannot see", "words": "Fault: the picture is frozen", "wall": 1002.0}
     with journal.writing():
         journal.put_incident(replace(blind, stage="cleared", ended=True), MODEL)
-    assert words.unit_status(journal.entries(), boot)["faults"] == []
+    assert words.unit_status(journal.entries(), boot, None, 0.0)["faults"] == []
     journal.say("unit", 1010.0, 11.0, {"said": "stopped"})
     journal.say("label", 2000.0, 12.0, {"label": "true"}, "B")
-    assert words.unit_status(journal.entries(), boot) == {"known": "stopped", "last_wall": 1010.0, "faults": []}
+    assert words.unit_status(journal.entries(), boot, None, 0.0) == {
+        "known": "stopped",
+        "last_wall": 1010.0,
+        "faults": [],
+    }
+    journal.close()
+
+
+def test_a_heartbeat_tells_a_watching_unit_from_a_silent_one(house: House) -> None:
+    boot = boot_id()
+    journal = house.journal()
+    journal.say("unit", 1000.0, 1.0, {"said": "started"})
+    beat(house.folder, {"state": "streaming", "fps": 10.0}, 1030.0)
+    heard = last_beat(house.folder)
+    fresh = words.unit_status(journal.entries(), boot, heard, 1100.0)
+    assert (fresh["known"], fresh["state"], fresh["fps"], fresh["last_wall"]) == ("watching", "streaming", 10.0, 1030.0)
+    assert words.unit_status(journal.entries(), boot, heard, 1121.0)["known"] == "silent"
+    journal.say("unit", 1130.0, 11.0, {"said": "stopped"})
+    assert words.unit_status(journal.entries(), boot, heard, 1131.0)["known"] == "stopped"
+    (house.folder / "health.json").write_text("{torn")
+    assert last_beat(house.folder) is None
     journal.close()
 
 

@@ -20,6 +20,7 @@ from starlette.concurrency import run_in_threadpool
 
 from device import store
 from device.console import footage, words
+from device.health import last_beat
 from device.journal import Journal, boot_id
 
 LOOK_S = 0.25
@@ -56,6 +57,7 @@ class Watch:
         self.pulse = Pulse(trouble="not looked at yet")
         self._journal: Journal | None = None
         self._seen: tuple[int, int] | None = None
+        self._newest: list[sqlite3.Row] = []
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="journal-watch", daemon=True)
 
@@ -85,12 +87,15 @@ class Watch:
                 self._close()
                 self._journal = Journal(self.folder, readonly=True)
             seen = (inode, self._journal.connection.execute("PRAGMA data_version").fetchone()[0])
-            if seen == self._seen:
+            seq = before.seq
+            if seen != self._seen:
+                seq = self._journal.last_seq()
+                self._newest = self._journal.entries(max(0, seq - STATUS_ENTRIES), limit=STATUS_ENTRIES + 100)
+            status = words.unit_status(self._newest, boot_id(), last_beat(self.folder), time.time())
+            if seen == self._seen and status == before.status:
                 return before
-            seq = self._journal.last_seq()
-            newest = self._journal.entries(max(0, seq - STATUS_ENTRIES), limit=STATUS_ENTRIES + 100)
             self._seen = seen
-            return Pulse(seq, before.version + 1, "", words.unit_status(newest, boot_id()))
+            return Pulse(seq, before.version + 1, "", status)
         except (store.StoreError, sqlite3.Error, OSError) as error:
             self._close()
             changed = before.trouble != str(error)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from device.alerts import CAUSES, spell
@@ -152,11 +152,18 @@ def alerts(entries: Iterable[sqlite3.Row]) -> list[dict[str, Any]]:
     ]
 
 
-def unit_status(entries: Sequence[sqlite3.Row], boot: str) -> dict[str, Any]:
-    """What the journal's newest entries prove about the unit; an old entry of a quiet unit proves little.
+SILENT_S = 90.0
+"""The unit leaves a heartbeat every 30 s; after three that did not come it is not known to watch."""
 
-    entries: in order, oldest first. boot: this boot's id. `known`: running (an entry of this boot and no stop since),
-    stopped (it said so), rebooted (the machine has started again since its last word), nothing (no entry).
+
+def unit_status(
+    entries: Sequence[sqlite3.Row], boot: str, heartbeat: Mapping[str, Any] | None, now: float
+) -> dict[str, Any]:
+    """What the journal's newest entries and the last heartbeat prove about the unit.
+
+    entries: in order, oldest first. boot: this boot's id. now: Unix seconds. `known`: watching (a fresh heartbeat),
+    silent (none any more), running (it never left one), stopped (it said so), rebooted (the machine has started again
+    since its last word), nothing (no entry).
     """
     by_unit = [entry for entry in entries if entry["what"] != "label"]
     if not by_unit:
@@ -167,7 +174,12 @@ def unit_status(entries: Sequence[sqlite3.Row], boot: str) -> dict[str, Any]:
         known = "rebooted"
     elif last["what"] == "unit" and json.loads(last["body"]).get("said") == "stopped":
         known = "stopped"
-    return {"known": known, "last_wall": last["wall"], "faults": open_faults(by_unit)}
+    elif heartbeat is not None:
+        known = "watching" if abs(now - heartbeat["wall"]) <= SILENT_S else "silent"
+    said = {"known": known, "last_wall": last["wall"], "faults": open_faults(by_unit)}
+    if known in ("watching", "silent") and heartbeat is not None:
+        said |= {"last_wall": heartbeat["wall"], "state": heartbeat.get("state"), "fps": heartbeat.get("fps")}
+    return said
 
 
 def open_faults(entries: Iterable[sqlite3.Row]) -> list[dict[str, Any]]:

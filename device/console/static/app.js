@@ -100,6 +100,8 @@ function drawRinging() {
 function drawStatus() {
   const words = {
     running: (s) => ["Last word from the unit ", agoElement(s.last_wall), ". A quiet unit writes nothing."],
+    watching: (s) => [`Unit: ${s.state}, ${Number(s.fps || 0).toFixed(1)} steps a second, heard `, agoElement(s.last_wall), "."],
+    silent: (s) => [icon("warn"), " NO SIGN OF LIFE from the unit since ", agoElement(s.last_wall), "."],
     stopped: (s) => [icon("warn"), " The unit was stopped ", agoElement(s.last_wall), " and watches nothing."],
     rebooted: (s) => [icon("warn"), " This machine restarted after the unit's last word, ", agoElement(s.last_wall), "."],
     nothing: () => ["The journal is empty so far."],
