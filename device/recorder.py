@@ -6,8 +6,6 @@ is handed to the writer and never touched here again.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from collections import deque
 from collections.abc import Sequence
@@ -26,6 +24,7 @@ from device.recording import Origin
 from device.records import Incident, Scores
 from device.sampler import GreyStep
 from device.settings import Settings
+from device.settings_file import settings_sha256
 
 KINDS = ("fall", "floor", "inactivity")
 """Incidents that get an event of their own; a long lie is the same person still, and has the fall's."""
@@ -63,15 +62,15 @@ def past_steps(card: Card) -> int:
 
 def origin_of(settings: Settings, card: Card, bundle_sha256: str) -> Origin:
     """Where this unit's scores come from. The settings' hash is of their JSON, with no password in the source."""
-    told = settings.model_dump(mode="json")
-    told["camera"]["source"] = without_password(settings.camera.source)
+    camera = settings.camera.model_copy(update={"source": without_password(settings.camera.source)})
+    told = settings.model_copy(update={"camera": camera})
     return Origin(
         site=settings.unit.site,
         unit=settings.unit.id,
         room=settings.unit.room,
         model_id=card.model_id,
         bundle_sha256=bundle_sha256,
-        settings_sha256=hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest(),
+        settings_sha256=settings_sha256(told),
         raster=asdict(card.input.raster()),
         step_s=card.input.step_s,
         thresholds=policy_of(settings, card.thresholds).thresholds.model_dump(),
