@@ -7,8 +7,10 @@ with two scales a state shrinks by about 16 % a step and the network forgets (MO
 
 from __future__ import annotations
 
+import contextlib
 import importlib
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -83,8 +85,9 @@ class Int8Step:
             raise ValueError(f"threads {threads} is outside 1..{MAX_THREADS}")
         interpreter_class, self.runtime = find_runtime()
         try:
-            interpreter = interpreter_class(model_content=model, num_threads=threads)
-            interpreter.allocate_tensors()
+            with _runtime_hushed():
+                interpreter = interpreter_class(model_content=model, num_threads=threads)
+                interpreter.allocate_tensors()
         except (ValueError, RuntimeError, SystemError) as error:
             raise BundleError(
                 f"{self.runtime} cannot load it ({_one_line(error)}); update the runtime or copy the bundle again"
@@ -181,6 +184,22 @@ def open_runner(bundle: Path, threads: int = 1) -> Runner:
         raise BundleError(f"{path}: cannot be read ({error}); copy the bundle again") from None
     except BundleError as error:
         raise BundleError(f"{path}: {error}") from None
+
+
+@contextlib.contextmanager
+def _runtime_hushed() -> Iterator[None]:
+    """The runtime's own chatter ("Created TensorFlow Lite XNNPACK delegate") goes to file descriptor 2 from C++.
+
+    It tells a nurse nothing, and no level or variable turns it off. What goes wrong comes as an exception all the same.
+    """
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def find_runtime() -> tuple[Any, str]:
