@@ -3,14 +3,16 @@
 
 SHELL := /bin/bash
 BIN := .venv/bin
+CLIPS := ../shared/data
 
-.PHONY: demo test check bench docs clean help
+.PHONY: demo test check bench clips docs clean help
 
 help:
 	@echo "make demo    the whole product on this machine: sample footage, a broker, an alert, the page"
 	@echo "make test    every test; installs what the tests need"
 	@echo "make check   style, types and shell scripts"
-	@echo "make bench   milliseconds per step of the shipped model on this machine"
+	@echo "make bench   milliseconds per step, and what one unit costs this machine"
+	@echo "make clips   replay every real clip of $(CLIPS), scores to runs/clips"
 	@echo "make docs    write docs/settings.md from device/settings.py"
 	@echo "make clean   remove what these targets made, the environment included"
 
@@ -34,6 +36,12 @@ check:
 bench:
 	@bash deploy/prepare.sh test
 	@$(BIN)/python -m quantize.bench
+	@$(BIN)/python -m deploy.bench
+
+clips:
+	@bash deploy/prepare.sh demo
+	@find $(CLIPS)/train $(CLIPS)/dev -name '*.mp4' -print0 | sort -z | \
+	    xargs -0 $(BIN)/fallwatch replay --jsonl --scores runs/clips
 
 docs:
 	@bash deploy/prepare.sh demo
