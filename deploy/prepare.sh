@@ -14,7 +14,7 @@ readonly PYTHONS=(python3.11 python3 python3.12 python3.13)
 readonly TORCH=2.13.0 # as in setup.cfg
 # What single tests drive from outside; such a test skips, loudly, where its program is missing.
 readonly TEST_PACKAGES=(
-    mosquitto mosquitto-clients                 # the broker of the end-to-end tests
+    mosquitto                                   # the broker of the end-to-end tests
     python3-gi gir1.2-gst-rtsp-server-1.0       # the RTSP server of the end-to-end tests
     gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad
     chromium                                    # the page, seen by a browser
