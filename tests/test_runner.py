@@ -98,7 +98,7 @@ def test_golden_logits(runner: Runner) -> None:
 
 
 def test_golden_logits_by_the_kernels_of_tflite_runtime(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without its delegate ai-edge-litert runs the kernels tflite-runtime 2.14 has: measured, 0 of 490 logits differ."""
+    """Without its delegate ai-edge-litert runs the kernels of tflite-runtime 2.14: measured, 0 of 490 values differ."""
     plain = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
     interpreter = functools.partial(Interpreter, experimental_op_resolver_type=plain)
     monkeypatch.setattr(runner_module, "find_runtime", lambda: (interpreter, "ai-edge-litert without XNNPACK"))
