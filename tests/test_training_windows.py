@@ -144,7 +144,7 @@ def test_windows_without_augmentation_are_the_clip_itself() -> None:
 
 
 def test_batches_have_the_shapes_the_network_takes_and_differences_of_what_is_seen() -> None:
-    windows = Windows(Mix(batch=3, steps=20, short=0.0), Augment(), Raster(), seed=4)
+    windows = Windows(Mix(shapes=((3, 20),)), Augment(), Raster(), seed=4)
     with pytest.raises(ValueError, match="no clips to train on"):
         windows.batch()
     windows.add([sample(INDEX[UPRIGHT]), sample([1] * 20 + [5] * 10 + [6] * 30)])
@@ -155,10 +155,10 @@ def test_batches_have_the_shapes_the_network_takes_and_differences_of_what_is_se
         assert np.array_equal(stack(window[..., 0], Raster()), window)
 
 
-def test_short_windows_come_in_twice_the_number() -> None:
-    windows = Windows(Mix(batch=3, steps=20, short=1.0), Augment(), Raster(), seed=4)
+def test_batches_come_in_every_shape_of_the_mix() -> None:
+    windows = Windows(Mix(shapes=((2, 5), (1, 10))), Augment(), Raster(), seed=4)
     windows.add([sample(INDEX[UPRIGHT])])
-    assert windows.batch().weight.shape == (6, 10)
+    assert {windows.batch().weight.shape for _ in range(12)} == {(2, 5), (1, 10)}
 
 
 def test_a_clip_goes_by_its_rarest_lasting_posture() -> None:
@@ -170,7 +170,7 @@ def test_a_clip_goes_by_its_rarest_lasting_posture() -> None:
 def test_the_same_seed_draws_the_same_windows() -> None:
     drawn = []
     for _ in range(2):
-        windows = Windows(Mix(batch=4), Augment(), Raster(), seed=9)
+        windows = Windows(Mix(shapes=((4, 40),)), Augment(), Raster(), seed=9)
         windows.add([sample(INDEX[SEATED]), sample([1] * 20 + [5] * 10 + [6] * 30)])
         drawn.append(windows.batch())
     assert np.array_equal(drawn[0].inputs, drawn[1].inputs)
@@ -182,7 +182,7 @@ def test_labels_stay_with_their_pictures_through_time_augmentation() -> None:
     labels = [1] * 20 + [5] * 10 + [6] * 30
     grey = np.repeat(np.asarray(labels, np.uint8) * 30, 96 * 128).reshape(60, 96, 128)
     still = Augment(gamma=0, contrast=0, brightness=0, invert=0, exposure=0, vignette=0, noise=0, blur=0, occlude=0)
-    windows = Windows(Mix(batch=30), still, Raster(), seed=5)
+    windows = Windows(Mix(shapes=((30, 40),)), still, Raster(), seed=5)
     windows.add([sample(labels, grey)])
     batch = windows.batch()
     seen = np.round(batch.inputs[:, :, 36, 48, 0] / 30).astype(int)

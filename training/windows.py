@@ -121,18 +121,16 @@ class Mix:
 
     real: from real clips (MODEL.md I.8: 10-20 %). falls: from clips with a fall or somebody on the floor. passer: of
     the rendered ones, with somebody else walking by. at_onset, after: of the falls, that start at the loss of balance,
-    or anywhere up to their last second. short: of the batches, that have twice the windows at half the length, as more
-    scenes for the same work.
+    or anywhere up to their last second. shapes: windows and steps of a batch, one of these each time for the same work:
+    short ones show more scenes, long ones a person who lies for longer than the network remembers the fall.
     """
 
-    batch: int = 16
-    steps: int = 40
+    shapes: tuple[tuple[int, int], ...] = ((32, 20), (16, 40), (10, 64))
     real: float = 0.15
     falls: float = 0.4
     passer: float = 0.12
     at_onset: float = 0.15
-    after: float = 0.15
-    short: float = 0.5
+    after: float = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,9 +165,7 @@ class Windows:
 
     def batch(self) -> Batch:
         """One batch of fresh windows. Raises ValueError when there is nothing to draw from."""
-        batch, steps = self.mix.batch, self.mix.steps
-        if self.rng.random() < self.mix.short:
-            batch, steps = 2 * batch, steps // 2
+        batch, steps = self.mix.shapes[int(self.rng.integers(len(self.mix.shapes)))]
         drawn = [self._window(steps) for _ in range(batch)]
         inputs, allowed, weight = (np.stack(part) for part in zip(*drawn, strict=True))
         return Batch(inputs, allowed, weight)
