@@ -70,7 +70,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def installed(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def installed(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The root below which install.sh has put a unit."""
     root = tmp_path_factory.mktemp("machine")
     before = files_below(checkout)
@@ -78,7 +78,9 @@ def installed(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Installed and not started" in done.stdout
     assert files_below(checkout) == before, "building must leave nothing in the checkout"
-    return root
+    yield root
+    # pytest keeps the folders of the last runs, and this one is large.
+    shutil.rmtree(root)
 
 
 class TestInstalled:
