@@ -13,7 +13,7 @@ from typing import Any
 
 from device import __version__, alerts
 from device.clock import rfc3339
-from device.incidents.policy import NewId, new_ulid
+from device.incidents.policy import NewId, latched, new_ulid
 from device.records import Incident, Scores
 
 log = logging.getLogger(__name__)
@@ -37,18 +37,7 @@ class Faults:
         """Say whether a cause is there now; returns the transition, if it is one. cause: a word of alerts.CAUSES."""
         known = self._open.get(cause)
         if so and known is None:
-            self._open[cause] = Incident(
-                id=self._new_id(wall),
-                kind="unit",
-                stage="latched",
-                t=t,
-                wall=wall,
-                t_start=t,
-                wall_start=wall,
-                score=1.0,
-                peak=1.0,
-                detail={"cause": cause},
-            )
+            self._open[cause] = latched("unit", cause, t, wall, self._new_id(wall))
             return [self._open[cause]]
         if not so and known is not None:
             del self._open[cause]

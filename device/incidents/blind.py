@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from device.incidents.policy import NewId, Policy
+from device.incidents.policy import NewId, Policy, latched
 from device.records import Incident, Scores
 
 BLANK_CONTRAST = 0.008
@@ -88,18 +88,5 @@ class BlindWatch:
         if self.open is not None:
             self.open = replace(self.open, t=t, wall=wall, detail={"cause": cause})
         else:
-            self.open = Incident(
-                id=self._new_id(wall),
-                kind="blind",
-                stage="latched",
-                t=t,
-                wall=wall,
-                t_start=t,
-                wall_start=wall,
-                t_confirmed=t,
-                wall_confirmed=wall,
-                score=1.0,
-                peak=1.0,
-                detail={"cause": cause},
-            )
+            self.open = latched("blind", cause, t, wall, self._new_id(wall))
         return [self.open]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from ulid import ULID
 
 from device.card import Thresholds
-from device.records import Incident
+from device.records import Incident, Kind
 from device.settings import Blind, Fall, Floor, Inactivity, Settings, parse_hours
 
 NewId = Callable[[float], str]
@@ -52,4 +52,22 @@ def since_restart(incident: Incident, t: float, wall: float) -> Incident:
         t=incident.wall + shift,
         t_start=incident.wall_start + shift,
         t_confirmed=None if incident.wall_confirmed is None else incident.wall_confirmed + shift,
+    )
+
+
+def latched(kind: Kind, cause: str, t: float, wall: float, identity: str) -> Incident:
+    """A fault as it begins: confirmed at once, with its cause, a word of alerts.CAUSES."""
+    return Incident(
+        id=identity,
+        kind=kind,
+        stage="latched",
+        t=t,
+        wall=wall,
+        t_start=t,
+        wall_start=wall,
+        t_confirmed=t,
+        wall_confirmed=wall,
+        score=1.0,
+        peak=1.0,
+        detail={"cause": cause},
     )
