@@ -110,6 +110,16 @@ class Floor(Section):
     """Somebody is on the floor and no fall was seen."""
 
     confirm_s: Seconds = Field(20.0, description="On the floor this long: the alert rings.")
+    floor_on: Share = Field(
+        0.7, description="Floor evidence (0..1, mean of 0.5 s) that counts; higher than after a fall, which is a reason."
+    )
+    floor_off: Share = Field(0.5, description="Floor evidence below which it no longer counts.")
+
+    @model_validator(mode="after")
+    def _enter_high_leave_low(self) -> Floor:
+        if self.floor_off >= self.floor_on:
+            raise ValueError("floor_off must be below floor_on")
+        return self
 
 
 class Inactivity(Section):

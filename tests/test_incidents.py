@@ -98,6 +98,18 @@ def test_on_the_floor_without_a_seen_fall_rings_after_twenty_seconds_and_is_call
     assert room.said[0].t - room.said[0].t_start == pytest.approx(20, abs=0.2)
 
 
+def test_half_sure_of_the_floor_is_enough_after_a_seen_fall_and_not_enough_without_one() -> None:
+    sits = Script()
+    sits.play("upright", 5)
+    sits.play("floor", 120, sure=0.6)
+    assert sits.stages() == []
+    fell = Script()
+    fell.play("upright", 5)
+    fell.play("falling", 1)
+    fell.play("floor", 10, sure=0.6)
+    assert fell.stages() == ["fall suspected", "fall confirmed"]
+
+
 def test_sleeps_in_bed_for_hours_rings_nothing() -> None:
     room = Script()
     room.play("lying", 7200, motion=0.0005)

@@ -51,6 +51,7 @@ class DownWatch:
         self._fall_mean, self._down_mean, self._up_mean = (MovingMean(SMOOTH_S) for _ in range(3))
         self._falling = Switch(limits.fall_on, limits.fall_off)
         self._down = Switch(limits.down_on, limits.down_off)
+        self._on_floor = Switch(policy.floor.floor_on, policy.floor.floor_off)
         self._down_for = Budget(DOWN_DRAIN)
         self._up_for = Budget(UP_DRAIN)
         self._last_t: float | None = None
@@ -92,7 +93,7 @@ class DownWatch:
 
     def _idle(self, now: Evidence) -> list[Incident]:
         falling = self._falling.update(now.fall)
-        down = self._down_for.update(now.dt, self._down.update(now.down))
+        down = self._down_for.update(now.dt, self._on_floor.update(now.down))
         if falling and now.t >= self._quiet_until:
             self._down_for.clear()
             self._last_fall_t = now.t
@@ -202,6 +203,6 @@ class DownWatch:
     def _end(self, t: float) -> None:
         self.open = self.long_lie = None
         self._quiet_until = t + self.policy.fall.refractory_s
-        self._falling.on = self._down.on = False
+        self._falling.on = self._down.on = self._on_floor.on = False
         for budget in (self._down_for, self._up_for):
             budget.clear()
