@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,7 +17,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from device.card import CARD_FILE, TFLITE_FILE, Card, read_card, sha256
+from device.card import CARD_FILE, TFLITE_FILE, BundleError, Card, read_card, sha256
 from device.labels import LABELS
 from device.runner import Int8Step, open_runner
 from quantize import int8
@@ -82,6 +83,24 @@ def make_bundle(network: FallNetwork, about: About, pictures: Pictures, out: Pat
     return Made(out, read_card(out), by_method[method], by_method, operators)
 
 
+def say_again(bundle: Path, about: About) -> Card:
+    """Write the hand-written part of a bundle's card anew: results are measured after a bundle is made. Files stay.
+
+    Raises BundleError when the bundle does not open, or the text is about a network of another name.
+    """
+    card = open_runner(bundle).card
+    if (card.name, card.version) != (about.name, about.version):
+        raise BundleError(
+            f"{bundle}: holds {card.name} {card.version}, the text is about {about.name} {about.version}; "
+            "name the text of this network"
+        )
+    with (bundle / CARD_FILE).open("rb") as file:
+        before = tomllib.load(file)
+    del before["files"]
+    write_card(bundle, {**before, **about.model_dump(exclude_none=True, mode="json")})
+    return read_card(bundle)
+
+
 def choose_method(
     step: Step, model: bytes, seen: int8.Calibration, held_out: Windows, say: Say
 ) -> tuple[str, bytes, dict[str, Agreement]]:
@@ -101,9 +120,11 @@ def write_card(folder: Path, card: dict[str, Any]) -> None:
     """card.toml of a folder, with the hash of every other file in it; checked by the reader the unit uses."""
     import tomli_w
 
-    files = {path.name: sha256(path) for path in sorted(folder.iterdir()) if path.name != CARD_FILE}
+    files = {path.name: sha256(path) for path in sorted(folder.iterdir()) if path.name.strip(".") != CARD_FILE}
     text = tomli_w.dumps({**card, "files": files}, multiline_strings=False)
-    (folder / CARD_FILE).write_text(text, encoding="utf-8")
+    partial = folder / f".{CARD_FILE}"
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(folder / CARD_FILE)
     read_card(folder)
 
 

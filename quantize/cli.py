@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from device.card import TFLITE_FILE
-from device.errors import FallwatchError
+from device.errors import FallwatchError, UsageError
 
 CARDS: Final = Path(__file__).parent / "cards"
 
@@ -19,8 +19,12 @@ class QuantizeError(FallwatchError):
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of the subcommand."""
-    parser.add_argument("checkpoint", type=Path, help="trained weights, as written by `fallwatch train`")
-    parser.add_argument("-o", "--out", type=Path, required=True, metavar="BUNDLE", help="folder to make, or to replace")
+    parser.add_argument(
+        "checkpoint",
+        type=Path,
+        help="trained weights from `fallwatch train`; or a bundle, whose card is then said anew from --about",
+    )
+    parser.add_argument("-o", "--out", type=Path, metavar="BUNDLE", help="folder to make, or to replace")
     parser.add_argument(
         "--about",
         type=Path,
@@ -47,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     from device.card import BundleError
     from quantize.about import read_about
     from quantize.agreement import compare
-    from quantize.bundle import make_bundle
+    from quantize.bundle import make_bundle, say_again
     from quantize.footage import gather, one_stream
     from quantize.int8 import QuantizationError
     from training.checkpoint import CheckpointError, load
@@ -57,6 +61,11 @@ def run(args: argparse.Namespace) -> int:
     torch.set_num_threads(1)  # steps are too small to share; two threads only wait for each other
     try:
         about = read_about(args.about)
+        if args.checkpoint.is_dir():
+            print(f"{args.checkpoint}: card of {say_again(args.checkpoint, about).model_id} said anew")
+            return 0
+        if args.out is None:
+            raise UsageError("where to? name the bundle's folder with -o BUNDLE")
         checkpoint = load(args.checkpoint)
         network = checkpoint.build()
         clips, synth = _footage(args, checkpoint.train)
