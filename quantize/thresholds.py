@@ -1,69 +1,103 @@
 """Thresholds for a card, from rooms that the scoring network has not seen: `python -m quantize.thresholds`.
 
-The policy looks at the half-second mean of P(falling) and of P(floor), each with a level to enter and one to leave. A
-level to enter is the one of equal error on held-out training rooms; footage of dev chooses nothing. Prints the
-[thresholds] part of the card's hand-written file, and what stands behind it.
+The policy itself decides: every candidate pair is played over every held-out training clip, and the pair that confirms
+the most falls wins; among those, the one that rings least and then suspects least in everyday clips. Footage of dev
+chooses nothing. Prints the [thresholds] part of the card's hand-written file, and what stands behind it.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 
+from device.card import Thresholds
 from device.errors import FallwatchError
-from device.incidents.down import SMOOTH_S
-from device.labels import FALLING, FLOOR, INDEX
+from device.incidents import policy_of
+from device.incidents.down import DownWatch
+from device.records import Scores
+from device.settings import Settings
 from training.index import HoldOut, read_index, trainable
 from training.judged import UNSEEN, Scored, open_model, score_clips
-from training.metrics import clip_windows, smooth
 
-LEVELS: Final = np.round(np.arange(0.20, 0.701, 0.01), 2)
-"""Candidates. Below 0.2 several labels could be likelier; above 0.7 caution would cost real falls, and a few windows
-are too few to say otherwise."""
+LEVELS: Final = (0.3, 0.4, 0.5, 0.6, 0.7)
+"""Candidates to enter; half of it leaves. Coarse on purpose: there are too few clips to tell finer ones apart. Below
+0.3 several labels could be likelier."""
+
+WARM_STEPS: Final = 10
+"""Steps the unit lets pass before scores count; as in the card."""
+
+TAIL_S: Final = 6.0
+"""Footage ends a few seconds after a fall, before the five seconds that confirm it: the mean of its last second is
+held for this long. The policy's confirmation is thereby measured on what the network said of the person at rest."""
+
+STEP_S: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class Level:
-    """One kind of evidence: its thresholds, and the share of falls and of everyday windows above the level to enter."""
+class Outcome:
+    """What one pair of thresholds gives in rooms never seen. everyday_*: incidents in everyday clips."""
 
-    on: float
-    off: float
+    thresholds: Thresholds
     falls: int
-    windows: int
-    falls_above: float
-    windows_above: float
+    suspected: int
+    confirmed: int
+    everyday_suspected: int
+    everyday_confirmed: int
+
+    @property
+    def rank(self) -> tuple[int, ...]:
+        """Greater is better."""
+        return (self.confirmed, -self.everyday_confirmed, -self.everyday_suspected, self.suspected)
 
 
-def level(scored: Sequence[Scored], label: str) -> Level:
-    """The level for one label: where missed falls and everyday windows (4 s) above it are as few as they can both be.
+def stages(scored: Scored, thresholds: Thresholds) -> list[str]:
+    """The stages the policy goes through on one clip."""
+    watch = DownWatch(policy_of(Settings(), thresholds), lambda wall: "clip")
+    return [incident.stage for step in _steps(scored) for incident in watch.update(step)]
 
-    Clips with somebody on the floor on purpose say nothing about false alarms and are left out.
-    """
-    clips = [
-        clip_windows(one.t, smooth(one.t, one.probabilities[:, INDEX[label]], SMOOTH_S), one.fall)
-        for one in scored
-        if not one.clip.on_floor
-    ]
-    falls = np.asarray([clip.fall for clip in clips if clip.fall is not None])
-    everyday = np.asarray([score for clip in clips for score in clip.everyday])
-    if not falls.size or not everyday.size:
-        raise ValueError("no fall or no everyday window among the held-out clips; name folds that hold some out")
-    worse = np.maximum((falls[:, None] <= LEVELS).mean(axis=0), (everyday[:, None] > LEVELS).mean(axis=0))
-    on = round(float(np.median(LEVELS[worse == worse.min()])), 2)
-    return Level(
-        on=on,
-        off=round(on / 2, 3),
+
+def _steps(scored: Scored) -> Iterator[Scores]:
+    rows = list(scored.probabilities)
+    if scored.fall is not None:
+        rows += [np.mean(rows[-round(1.0 / STEP_S) :], axis=0)] * round(TAIL_S / STEP_S)
+    for n, row in enumerate(rows):
+        if n >= WARM_STEPS - 1:
+            t = n * STEP_S
+            yield Scores(t, t, n, tuple(map(float, row)), 0.0, 0.5, 0.2, False, 0.0, True, "held out", 0.0)
+
+
+def outcome(scored: Sequence[Scored], thresholds: Thresholds) -> Outcome:
+    """One pair over all clips. Clips with somebody on the floor on purpose say nothing about false alarms: left out."""
+    falls = [stages(one, thresholds) for one in scored if one.fall is not None]
+    everyday = [stages(one, thresholds) for one in scored if one.fall is None and not one.clip.on_floor]
+    if not falls or not everyday:
+        raise ValueError("no fall or no everyday clip among the held-out clips; name folds that hold some out")
+    return Outcome(
+        thresholds=thresholds,
         falls=len(falls),
-        windows=len(everyday),
-        falls_above=float((falls > on).mean()),
-        windows_above=float((everyday > on).mean()),
+        suspected=sum("suspected" in one for one in falls),
+        confirmed=sum("confirmed" in one for one in falls),
+        everyday_suspected=sum(one.count("suspected") for one in everyday),
+        everyday_confirmed=sum(one.count("confirmed") for one in everyday),
     )
+
+
+def candidates() -> list[Thresholds]:
+    """Every pair, the highest first, so that caution wins where all else is equal."""
+    pairs = itertools.product(reversed(LEVELS), repeat=2)
+    return [Thresholds(fall_on=f, fall_off=round(f / 2, 3), down_on=d, down_off=round(d / 2, 3)) for f, d in pairs]
+
+
+def choose(outcomes: Sequence[Outcome]) -> Outcome:
+    """The best one; the first of equals."""
+    return max(outcomes, key=lambda one: one.rank)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -74,16 +108,19 @@ def run(args: argparse.Namespace) -> int:
         ]
         clips = [clip for clip in trainable(read_index(args.clips)) if any(rule.holds(clip) for rule, _ in folds)]
         scored = [one for one in score_clips(clips, folds[0][1], folds, args.cache) if one.protocol == UNSEEN]
-        fall, down = level(scored, FALLING), level(scored, FLOOR)
+        outcomes = [outcome(scored, pair) for pair in candidates()]
     except (FallwatchError, ValueError) as error:
         print(f"quantize.thresholds: {error}", file=sys.stderr)
         return 1
-    for name, found in (("falling", fall), ("floor", down)):
+    for one in outcomes:
         print(
-            f"# {name}: {found.falls_above:.0%} of {found.falls} falls and {found.windows_above:.1%} of "
-            f"{found.windows} everyday windows are above, in rooms never seen"
+            f"# fall_on {one.thresholds.fall_on} down_on {one.thresholds.down_on}: of {one.falls} falls "
+            f"{one.suspected} suspected, {one.confirmed} confirmed; "
+            f"everyday clips: {one.everyday_suspected} suspected, {one.everyday_confirmed} confirmed"
         )
-    print(f"[thresholds]\nfall_on = {fall.on}\nfall_off = {fall.off}\ndown_on = {down.on}\ndown_off = {down.off}")
+    best = choose(outcomes).thresholds
+    print("[thresholds]")
+    print("\n".join(f"{name} = {value}" for name, value in best.model_dump().items()))
     return 0
 
 

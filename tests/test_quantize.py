@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from device.card import CARD_FILE, TFLITE_FILE, BundleError, Result, Source, Thresholds, read_card
 from device.errors import UsageError
-from device.labels import FALLING, INDEX
+from device.labels import FALLING, FLOOR, INDEX
 from device.preprocess import Raster
 from device.runner import Int8Step, open_runner
 from quantize import bundle as bundle_module
@@ -25,7 +25,7 @@ from quantize.bundle import ONNX_FILE, ONNX_FLOAT_FILE, Made, Pictures, make_bun
 from quantize.export import step_of, to_tflite
 from quantize.footage import one_stream
 from quantize.onnx import OnnxStep
-from quantize.thresholds import level
+from quantize.thresholds import candidates, choose, outcome
 from training import checkpoint as store
 from training.checkpoint import Checkpoint
 from training.index import Clip
@@ -370,32 +370,39 @@ def test_the_cards_hash_covers_the_model(made: Made, tmp_path: Path) -> None:
     assert run_int8(open_runner(made.path), [np.zeros((2, 24, 32, 3), np.uint8)])[0].shape == (2, 7)
 
 
-def scored(fall: bool, falling: list[float], on_floor: bool = False) -> Scored:
-    """A clip whose P(falling) is given, one value for each second; a fall is from 8 s to 9 s."""
+def scored(fall: bool, falling: list[float], floor: list[float], on_floor: bool = False) -> Scored:
+    """A clip whose P(falling) and P(floor) are given, one value for each second; a fall is from 8 s to 9 s."""
     t = np.arange(10 * len(falling)) / 10
     probabilities = np.zeros((len(t), 7))
     probabilities[:, INDEX[FALLING]] = np.repeat(falling, 10)
+    probabilities[:, INDEX[FLOOR]] = np.repeat(floor, 10)
     start, end = (8.0, 9.0) if fall else (None, None)
     clip = Clip(2, "train", "made", Path("made.mp4"), fall, start, end, on_floor, "", "", "CC0")
     return Scored(clip, UNSEEN, None, t, t == 0, probabilities)  # type: ignore[arg-type]
 
 
-def test_thresholds_lie_where_both_errors_are_least() -> None:
-    everyday = [scored(False, [value / 100] * 4) for value in range(0, 60, 2)]
-    falls = [scored(True, [0.0] * 8 + [value / 100] * 4) for value in (30, 55, 65, 75, 85, 95)]
-    found = level([*everyday, *falls, scored(False, [0.99] * 40, on_floor=True)], FALLING)
-    # One fall of six (17 %) is missed at any level from 0.30; fewer than that of 42 windows are above from 0.45 on.
-    assert (found.falls, found.windows) == (6, 42)
-    assert found.falls_above == pytest.approx(5 / 6)
-    assert found.windows_above <= 1 / 6
-    assert 0.30 < found.on < 0.55
-    assert found.off == pytest.approx(found.on / 2, abs=1e-3)
+FALLS = scored(True, [0.0] * 8 + [0.65, 0.0, 0.0], [0.0] * 9 + [0.45, 0.45])
+"""Falls with an evidence of 0.65 and lies with 0.45; the footage ends two seconds later and the lie is held on."""
+
+BENDS = scored(False, [0.0] * 4 + [0.55] + [0.0] * 8, [0.0] * 13)
+"""Suspected below 0.55, never confirmed."""
 
 
-def test_thresholds_stay_within_reason() -> None:
-    fall = scored(True, [0.0] * 8 + [0.9] * 4)
-    quiet, loud = scored(False, [0.001] * 8), scored(False, [0.999] * 8)
-    assert level([quiet, fall], FALLING).on == 0.45, "nothing tells the levels apart: the middle of them"
-    assert level([loud, scored(True, [0.0] * 8 + [0.1] * 4)], FALLING).on == 0.45
-    with pytest.raises(ValueError, match="no fall or no everyday window"):
-        level([quiet], FALLING)
+def pair(fall_on: float, down_on: float) -> Thresholds:
+    return next(one for one in candidates() if (one.fall_on, one.down_on) == (fall_on, down_on))
+
+
+def test_the_policy_itself_judges_a_pair_of_thresholds() -> None:
+    found = outcome([FALLS, BENDS, scored(False, [0.9] * 20, [0.9] * 20, on_floor=True)], pair(0.5, 0.4))
+    assert (found.falls, found.suspected, found.confirmed) == (1, 1, 1)
+    assert (found.everyday_suspected, found.everyday_confirmed) == (1, 0)
+    assert outcome([FALLS, BENDS], pair(0.6, 0.4)).everyday_suspected == 0
+    assert outcome([FALLS, BENDS], pair(0.6, 0.5)).confirmed == 0
+    assert outcome([FALLS, BENDS], pair(0.7, 0.4)).suspected == 0
+
+
+def test_the_pair_that_confirms_most_and_then_suspects_least_is_chosen() -> None:
+    best = choose([outcome([FALLS, BENDS], one) for one in candidates()]).thresholds
+    assert (best.fall_on, best.down_on) == (0.6, 0.4)
+    with pytest.raises(ValueError, match="no fall or no everyday clip"):
+        outcome([BENDS], pair(0.5, 0.5))
