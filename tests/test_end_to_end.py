@@ -183,7 +183,7 @@ def test_a_nurse_claims_and_closes_and_the_truth_is_clear_again(unit: Unit, brok
         unit.start()
         (fall,) = eventually(lambda: confirmed_events(nurse), SEEN_S)
         topic = f"{BRANCH}/alert/{fall['alert_id']}/ack"
-        for action, nonce in (("claim", "n1"), ("close", "n2")):
+        for action, nonce in (("claim", "nonce-claim"), ("close", "nonce-close")):
             nurse.say(topic, {"schema": 1, "action": action, "by": "nina", "at": fall["detected_at"], "nonce": nonce})
         eventually(lambda: nurse.on("alert/active")[-1].body["state"] == "clear", 15)
         kinds = [one.body["event_type"] for one in nurse.on("alert/event")]
