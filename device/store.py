@@ -7,6 +7,7 @@ commit on power loss). Every thread and process opens its own connection.
 from __future__ import annotations
 
 import sqlite3
+import time
 from pathlib import Path
 
 from device.errors import FallwatchError
@@ -14,6 +15,11 @@ from device.errors import FallwatchError
 FILE = "fallwatch.db"
 EVENTS = "events"
 SCHEMA_VERSION = 1
+
+LOCKED_S = 5.0
+"""How long a store that somebody else is writing is waited for; a commit takes milliseconds, on a slow card a second."""
+
+LOCKED_AGAIN_S = 0.02
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS journal (      -- everything said, in the order it was said; never changed
@@ -70,18 +76,34 @@ def connect(folder: Path, *, readonly: bool = False) -> sqlite3.Connection:
             if not path.is_file():
                 raise StoreError(f"{path}: no journal there yet; start `fallwatch run` once or name the right folder")
             connection = sqlite3.connect(
-                f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=5.0, isolation_level=None
+                f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=LOCKED_S, isolation_level=None
             )
         else:
             folder.mkdir(parents=True, exist_ok=True)
-            connection = sqlite3.connect(path, timeout=5.0, isolation_level=None)
-            connection.execute("PRAGMA journal_mode=WAL")
+            connection = sqlite3.connect(path, timeout=LOCKED_S, isolation_level=None)
+            _turn_on_wal(connection)
             connection.execute("PRAGMA synchronous=FULL")
             _make_tables(connection, path)
     except (sqlite3.Error, OSError) as error:
         raise StoreError(f"{path}: cannot be opened ({error}); check the disk and who owns the folder") from None
     connection.row_factory = sqlite3.Row
     return connection
+
+
+def _turn_on_wal(connection: sqlite3.Connection) -> None:
+    """WAL from the first moment.
+
+    Two that open a new file at once collide here, and SQLite's own patience does not cover the change of the mode.
+    """
+    end = time.monotonic() + LOCKED_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > end:
+                raise
+            time.sleep(LOCKED_AGAIN_S)
 
 
 def _make_tables(connection: sqlite3.Connection, path: Path) -> None:

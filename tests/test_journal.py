@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 from device import store
 from device.journal import ALLOWED_FROM, Journal, incident_from, receipt_from
 from device.records import Action, Incident, Receipt
-from device.store import StoreError
+from device.store import StoreError, connect
 from tests.incident_samples import WALL, alert_of, incident, moved
 
 
@@ -162,3 +163,17 @@ def test_a_store_of_a_newer_version_and_a_file_that_is_none_are_refused(tmp_path
         connection.execute("PRAGMA user_version = 99")
     with pytest.raises(StoreError, match="newer fallwatch"):
         Journal(newer)
+
+
+def test_many_that_open_a_new_store_at_once_all_get_it(tmp_path: Path) -> None:
+    for n in range(20):
+        folder = tmp_path / str(n)
+        with ThreadPoolExecutor(8) as pool:
+            assert list(pool.map(journal_mode, [folder] * 8)) == ["wal"] * 8
+
+
+def journal_mode(folder: Path) -> str:
+    connection = connect(folder)
+    mode = str(connection.execute("PRAGMA journal_mode").fetchone()[0])
+    connection.close()
+    return mode
