@@ -111,7 +111,7 @@ class Floor(Section):
 
     confirm_s: Seconds = Field(20.0, description="On the floor this long: the alert rings.")
     floor_on: Share = Field(
-        0.7, description="Floor evidence (0..1, mean of 0.5 s) that counts; higher than after a fall, which is a reason."
+        0.7, description="Floor evidence (0..1, mean of 0.5 s) that counts; higher than after a seen fall."
     )
     floor_off: Share = Field(0.5, description="Floor evidence below which it no longer counts.")
 

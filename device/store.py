@@ -17,7 +17,7 @@ EVENTS = "events"
 SCHEMA_VERSION = 1
 
 LOCKED_S = 5.0
-"""How long a store that somebody else is writing is waited for; a commit takes milliseconds, on a slow card a second."""
+"""How long a store that somebody else is writing is waited for; a commit takes milliseconds, on a slow card 1 s."""
 
 LOCKED_AGAIN_S = 0.02
 

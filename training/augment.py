@@ -110,9 +110,7 @@ class Augment:
         stretched = aspect * np.exp(rng.uniform(-self.stretch, self.stretch))
         return letterbox(round(1000 * stretched), 1000, raster)
 
-    def _geometry(
-        self, grey: Grey, crop: tuple[float, ...], target: tuple[int, ...], rng: np.random.Generator
-    ) -> Grey:
+    def _geometry(self, grey: Grey, crop: tuple[float, ...], target: tuple[int, ...], rng: np.random.Generator) -> Grey:
         x, y, w, h = crop
         _, _, width, height = target
         shrink = 1 - rng.uniform(0, self.shrink) if rng.random() < 0.4 else 1.0

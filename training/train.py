@@ -42,6 +42,7 @@ ENVIRONMENT = {
 """glibc keeps freed activations instead of giving them back: 2.1-2.3 times the speed on two cores (MODEL.md I.6).
 OpenMP threads that wait do not spin: on cores shared with other work 1.5 s a step instead of 4-5 s (measured here)."""
 
+
 @dataclass(frozen=True, slots=True)
 class TrainConfig:
     """Everything a run depends on besides the network's shape. steps: optimizer steps. lr: peak, after `warmup` steps,

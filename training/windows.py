@@ -238,5 +238,3 @@ def walk_by(
     somebody = answer[:, [INDEX[UPRIGHT], INDEX[SEATED]]].any(axis=1)
     answer[alone & somebody, INDEX[EMPTY]] = allowed[alone & somebody, INDEX[EMPTY]]
     return both, answer
-
-
