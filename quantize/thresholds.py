@@ -1,8 +1,9 @@
 """Thresholds for a card, from rooms that the scoring network has not seen: `python -m quantize.thresholds`.
 
-The policy itself decides: every candidate pair is played over every held-out training clip. False alarms come first: the
-pair that rings least in everyday clips; then the one that confirms the most falls, set against what it suspects there.
-Footage of dev chooses nothing. Prints the [thresholds] part of the card's hand-written file, and what stands behind it.
+The policy itself decides: every candidate pair is played over every held-out training clip. False alarms come first:
+the pair that rings least in everyday clips; then the one that confirms the most falls, set against what it suspects
+there. Footage of dev chooses nothing. Prints the [thresholds] part of the card's hand-written file, and what stands
+behind it.
 """
 
 from __future__ import annotations
@@ -40,8 +41,8 @@ held for this long. The policy's confirmation is thereby measured on what the ne
 STEP_S: Final = 0.1
 
 SUSPICION_COST: Final = 0.2
-"""Falls that one suspicion in an everyday clip is worth: it makes no sound, but it is an entry that somebody reads and a
-clip on the disk, and the held-out everyday clips are busy ones, a few minutes long."""
+"""Falls that one suspicion in an everyday clip is worth: it makes no sound, but it is an entry that somebody reads and
+a clip on the disk, and the held-out everyday clips are busy ones, a few minutes long."""
 
 
 @dataclass(frozen=True, slots=True)
