@@ -108,7 +108,7 @@ class Demo:
             self.view.say(f"{self.confirmed} confirmed fall came back from the broker.")
         else:
             self.view.say("No confirmed fall came back from the broker.")
-        self.view.say(f"Replay it: fallwatch events list --config {self.folder / SETTINGS_FILE}")
+        self.view.say(f"See it again: fallwatch events list --config {self.folder / SETTINGS_FILE}")
         if stay and not self.stop.is_set():
             self.view.say(f"The page stays open at {address} until you press Ctrl-C.")
             self.stop.wait()

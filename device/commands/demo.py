@@ -7,6 +7,7 @@ import importlib.util
 import logging
 import signal
 import sys
+import time
 from pathlib import Path
 
 from device.commands.common import with_source
@@ -28,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--folder",
         type=Path,
         metavar="DIR",
-        help="where the demo keeps its journal and clips (default: the user's own)",
+        help="where the demo keeps its journal and clips (default: a new one below the user's state folder)",
     )
 
 
@@ -39,7 +40,9 @@ def run(args: argparse.Namespace) -> int:
     with_source(Settings(), args.source)
     if not args.verbose:
         logging.getLogger().setLevel(logging.ERROR)  # the terminal shows the road itself
-    demo = Demo(args.source, args.folder or default_folder() / "demo", View())
+    # A folder a run: an open fall of the last demo is not this one's.
+    folder = args.folder or default_folder() / "demo" / time.strftime("%Y%m%d-%H%M%S")
+    demo = Demo(args.source, folder, View())
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: demo.stop.set())
     stay = not args.exit and args.seconds is None and sys.stdout.isatty()
