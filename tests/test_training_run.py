@@ -260,7 +260,9 @@ def test_evaluate_over_real_clips_prints_and_writes_what_the_yardstick_reads(
     assert evaluate.run(parser.parse_args(given)) == 0
     assert "room never seen" in capsys.readouterr().out
     assert (tmp_path / "scores" / "caucafall__cauca_test7.csv").read_text().startswith("t,score\n0.000,")
-    said = json.loads((tmp_path / "all.json").read_text())
+    text = (tmp_path / "all.json").read_text()
+    assert "NaN" not in text
+    said = json.loads(text)
     assert {row["footage"] for row in said["windows"]} == {"caucafall"}
     assert (tmp_path / "all.png").stat().st_size > 1000
 

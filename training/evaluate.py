@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -86,9 +87,19 @@ def _report(scored: Sequence[Scored], args: argparse.Namespace) -> None:
         write_scores(scored, args.scores)
     if args.json:
         rows_said = [dataclasses.asdict(row) for row in table]
-        args.json.write_text(json.dumps({"windows": rows_said, "events": said}, indent=1), encoding="utf-8")
+        text = json.dumps(_measured({"windows": rows_said, "events": said}), indent=1, allow_nan=False)
+        args.json.write_text(text, encoding="utf-8")
     if args.plot:
         draw_recall({name: _levels(scored, name) for name in PROTOCOLS if any(_levels(scored, name))}, args.plot)
+
+
+def _measured(said: Any) -> Any:
+    """The same with null for what there was nothing to measure on: JSON knows no NaN."""
+    if isinstance(said, dict):
+        return {name: _measured(value) for name, value in said.items()}
+    if isinstance(said, list | tuple):
+        return [_measured(value) for value in said]
+    return None if isinstance(said, float) and math.isnan(said) else said
 
 
 def _levels(scored: Sequence[Scored], protocol: str) -> tuple[list[float], list[float]]:
