@@ -20,6 +20,7 @@ from device.clock import SystemClock
 from device.demo_view import View
 from device.embedded_broker import HOST, embedded_broker
 from device.errors import FallwatchError
+from device.live_source import without_password
 from device.loop import Turn
 from device.mqtt.desk import Desk
 from device.records import Alert
@@ -78,7 +79,9 @@ class Demo:
         for timer in timers:
             timer.cancel()
         if not self._looked.is_set():
-            raise FallwatchError(unit.camera.error or f"{self.source}: no picture came; check the camera")
+            raise FallwatchError(
+                unit.camera.error or f"{without_password(self.source)}: no picture came; check the camera"
+            )
 
     def _give_up(self) -> None:
         if not self._looked.is_set():
@@ -95,7 +98,7 @@ class Demo:
             self.confirmed += payload.get("event_type") == "fall_confirmed"
 
     def _welcome(self, address: str) -> None:
-        source = "sample footage, 35 s, rendered by this project" if self.sample else self.source
+        source = "sample footage, 33 s, rendered by this project" if self.sample else without_password(self.source)
         self.view.say("Fallwatch demo: a real unit, a real broker and a real page, all on this machine.")
         self.view.say(f"  camera   {source}")
         self.view.say(f"  page     {address or 'not available: pip install fallwatch[console]'}")

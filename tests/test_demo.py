@@ -42,6 +42,12 @@ def test_a_source_that_gives_no_picture_is_one_sentence(tmp_path: Path, source: 
     assert "Traceback" not in done.stderr
 
 
+def test_a_cameras_password_is_not_shown(tmp_path: Path) -> None:
+    done = demo(tmp_path, "--source", "rtsp://nina:hunter2@127.0.0.1:1/room", "--seconds", "3")
+    assert "127.0.0.1:1/room" in done.stdout
+    assert "hunter2" not in done.stdout + done.stderr
+
+
 def test_bars_are_as_long_as_the_share() -> None:
     assert bar(0.0) == " " * 8
     assert bar(1.0) == "█" * 8

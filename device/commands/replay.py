@@ -12,6 +12,7 @@ from device import store
 from device.commands.common import add_config, bundle_of, settings_of
 from device.errors import FallwatchError, UsageError
 from device.footage import is_stream
+from device.live_source import without_password
 from device.replay import Progress, Replay, transition
 from device.runner import Runner, open_runner
 from device.score_table import save_scores
@@ -52,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
 def locate(text: str, settings: Settings) -> Path:
     """The file or folder that a SOURCE means: a path as it stands, else the id of an event of this unit."""
     if is_stream(text):
-        raise UsageError(f"{text.rpartition('@')[2]}: a live source has no end; use `fallwatch demo --source` or `run`")
+        raise UsageError(f"{without_password(text)}: a live source has no end; use `fallwatch demo --source` or `run`")
     path = Path(text)
     if not path.exists():
         event = store.event_folder(settings.store.path(), text)
