@@ -31,6 +31,7 @@ from training.checkpoint import Checkpoint
 from training.index import Clip
 from training.judged import UNSEEN, Scored
 from training.networks import BlockConfig, FallNetwork, NetworkConfig, Step, build
+from training.synth import clip as clip_file
 
 RASTER = Raster(32, 24, 1, 3)
 SHAPE = NetworkConfig(
@@ -289,9 +290,11 @@ def test_the_command_makes_a_bundle_from_a_checkpoint_and_what_it_was_trained_on
     (tmp_path / "synth").mkdir()
     for index in range(3):
         grey = rng.integers(0, 256, (30, 96, 128), dtype=np.uint8)
-        label = np.zeros(30, np.uint8)
-        mask = np.zeros((30, 96, 16), np.uint8)
-        np.savez_compressed(tmp_path / "synth" / f"{index}.npz", grey=grey, label=label, mask=mask, meta="{}")
+        label, height = np.zeros(30, np.uint8), np.full((30, 2), np.nan, np.float32)
+        meta = {"format": clip_file.FORMAT, "content": [0, 0, 128, 96]}
+        clip_file.save_clip(
+            clip_file.Clip(grey, np.zeros_like(grey), label, height, meta), tmp_path / "synth" / f"{index}.npz"
+        )
     assert cli.run(arguments(str(tmp_path / "best.pt"), "-o", str(tmp_path / "out"))) == 0
     card = read_card(tmp_path / "out")
     assert (card.quantization["calibration_clips"], card.quantization["held_out_clips"]) == (2, 1)

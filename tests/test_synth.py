@@ -17,7 +17,8 @@ from device.labels import EMPTY, FALLING, FLOOR, INDEX, LABELS, LOW, LYING, SEAT
 from training.synth import cli
 from training.synth.behaviours import CATALOGUE, draw_behaviour
 from training.synth.camera import Camera
-from training.synth.clip import Clip, Options, clip_path, load_clip, make_clip, save_clip
+from training.synth.clip import FORMAT, Clip, boxes, clip_path, load_clip, save_clip
+from training.synth.film import Options, make_clip
 from training.synth.labels_truth import (
     FLOOR_HEAD_M,
     REST_M_S,
@@ -230,7 +231,9 @@ def clip(gl: None) -> Clip:
 
 def equal(a: Clip, b: Clip) -> bool:
     """Same pictures, masks, labels and description, bit for bit."""
-    return all(np.array_equal(getattr(a, k), getattr(b, k)) for k in ("grey", "mask", "label")) and a.meta == b.meta
+    return all(np.array_equal(getattr(a, k), getattr(b, k)) for k in ("grey", "owner", "label")) and (
+        a.meta == b.meta and np.array_equal(a.height, b.height, equal_nan=True)
+    )
 
 
 def test_a_clip_depends_on_seed_and_index_only(clip: Clip) -> None:
@@ -241,9 +244,10 @@ def test_a_clip_depends_on_seed_and_index_only(clip: Clip) -> None:
 
 
 def test_a_clip_has_the_promised_form(clip: Clip) -> None:
-    assert clip.grey.shape == clip.mask.shape == (20, 96, 128)
-    assert clip.grey.dtype == np.uint8
-    assert clip.mask.dtype == np.bool_
+    assert clip.grey.shape == clip.owner.shape == clip.mask.shape == (20, 96, 128)
+    assert clip.grey.dtype == clip.owner.dtype == np.uint8
+    assert clip.height.shape == (20, 2)
+    assert clip.meta["format"] == FORMAT
     assert clip.label.shape == (20,)
     assert int(clip.label.max()) < len(LABELS)
     assert clip.grey.std() > 3, "a picture of something"
@@ -261,6 +265,39 @@ def test_a_clip_survives_the_disk_and_a_torn_one_is_refused(clip: Clip, tmp_path
     path.write_bytes(path.read_bytes()[:-200])
     with pytest.raises(ValueError, match=r"clip_000003\.npz is not a whole synthetic clip"):
         load_clip(path)
+
+
+def hand_made(owner: np.ndarray, **meta: object) -> Clip:
+    """A clip of black pictures with this owner map."""
+    steps = len(owner)
+    height = np.full((steps, 2), np.nan, np.float32)
+    labels = np.full(steps, INDEX[EMPTY], np.uint8)
+    return Clip(np.zeros_like(owner), owner, labels, height, {"format": FORMAT, "content": [0, 0, 128, 96], **meta})
+
+
+def test_boxes_hold_each_person_and_nobody_who_has_hardly_a_pixel() -> None:
+    owner = np.zeros((3, 96, 128), np.uint8)
+    owner[0, 10:20, 30:36] = 1
+    owner[0, 50:60, 100:128] = 2
+    owner[1, 5, 5] = 1
+    found = boxes(hand_made(owner))
+    assert found.dtype == np.float32
+    assert found[0].tolist() == [[30, 10, 36, 20], [100, 50, 128, 60]]
+    assert np.isnan(found[1:]).all()
+
+
+def test_head_heights_are_known_exactly_where_the_person_is_seen(clip: Clip) -> None:
+    seen = ~np.isnan(boxes(clip)[:, :, 0])
+    assert (~np.isnan(clip.height) == seen).all()
+    assert seen.any()
+    assert ((clip.height[seen] > 0) & (clip.height[seen] < 2.1)).all()
+
+
+@pytest.mark.parametrize("meta", [{"format": 1}, {"content": [0, 0, 129, 96]}, {"content": None}])
+def test_another_format_is_refused_by_name(meta: dict[str, object], tmp_path: Path) -> None:
+    save_clip(hand_made(np.zeros((2, 96, 128), np.uint8), **meta), tmp_path / "old.npz")
+    with pytest.raises(ValueError, match=r"old\.npz is not a whole synthetic clip .*(format|content)"):
+        load_clip(tmp_path / "old.npz")
 
 
 def arguments(out: Path, *more: str) -> argparse.Namespace:

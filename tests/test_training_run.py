@@ -24,6 +24,7 @@ from training.judged import DEV, SEEN, UNSEEN, USUAL_THRESHOLDS, Model, Scored, 
 from training.networks import BlockConfig, NetworkConfig, build
 from training.rendered import RenderedClips, better
 from training.scoring import probabilities
+from training.synth import clip as clip_file
 from training.table import events, incidents_of, rows, table_text
 from training.train import Average, TrainConfig, set_loss, train
 
@@ -46,8 +47,11 @@ def render(folder: Path, count: int) -> Path:
             mask[step, 85 - h : 85, x - w // 2 : x + w // 2] = True
             label[step] = INDEX[FLOOR] if step >= onset + 6 else INDEX[FALLING] if step >= onset else INDEX[UPRIGHT]
         grey[mask] = 20
-        path = folder / f"clip_{number:06d}.npz"
-        np.savez_compressed(path, grey=grey, label=label, mask=np.packbits(mask, axis=-1))
+        meta = {"format": clip_file.FORMAT, "content": [0, 0, 128, 96]}
+        height = np.full((60, 2), np.nan, np.float32)
+        clip_file.save_clip(
+            clip_file.Clip(grey, mask.astype(np.uint8), label, height, meta), clip_file.clip_path(folder, number)
+        )
     return folder
 
 

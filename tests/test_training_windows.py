@@ -14,6 +14,7 @@ from device.preprocess import Raster, stack
 from training.augment import Augment, Look, moved
 from training.footage import FootageError, load_clip, sample_footage
 from training.index import Clip
+from training.synth import clip as clip_file
 from training.windows import STORED, Mix, Sample, Windows, real_sample, synthetic_sample, targets, walk_by
 
 RASTER = Raster(32, 24)
@@ -115,9 +116,12 @@ def stored_clip(path: Path, steps: int = 12, **changes: np.ndarray) -> None:
     parts = {
         "grey": np.zeros((steps, 96, 128), np.uint8),
         "label": np.full(steps, INDEX[UPRIGHT], np.uint8),
-        "mask": np.packbits(np.ones((steps, 96, 128), bool), axis=-1),
+        "owner": np.ones((steps, 96, 128), np.uint8),
+        "height": np.full((steps, 2), np.nan, np.float32),
     }
-    np.savez_compressed(path, **(parts | changes))
+    clip_file.save_clip(
+        clip_file.Clip(**(parts | changes), meta={"format": clip_file.FORMAT, "content": [0, 0, 128, 96]}), path
+    )
 
 
 def test_a_rendered_clip_that_is_not_whole_is_refused_by_name(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ input is made last, by device.preprocess, so that differences are differences of
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +19,7 @@ from device.preprocess import Raster, letterbox, stack
 from training.augment import Augment, Look, moved
 from training.footage import Footage
 from training.index import Clip
+from training.synth.clip import load_clip
 
 SOFT_ONSET_S = 0.25
 """Steps this close to the start of a real fall count for nothing: times are good to about 0.15 s (data/README.md)."""
@@ -100,19 +100,15 @@ def real_sample(clip: Clip, footage: Footage) -> Sample:
 
 def synthetic_sample(path: Path) -> Sample:
     """A rendered clip: grey, label per step, people's mask. Raises ValueError naming the file when it is not one."""
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            grey, label, mask = stored["grey"], stored["label"], np.unpackbits(stored["mask"], axis=-1)
-    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path}: no rendered clip ({error}); delete it and render it again") from None
-    shape = (len(label), STORED.height, STORED.width)
-    if grey.dtype != np.uint8 or not grey.shape == mask.shape == shape or not len(label) or label.max() >= len(LABELS):
-        raise ValueError(f"{path}: grey {grey.dtype} {grey.shape} with {len(label)} labels; render it again")
-    allowed = np.eye(len(LABELS), dtype=bool)[label]
-    weight = np.ones(len(label), np.float32)
-    people = mask.sum(axis=0, dtype=np.float32)
+    clip = load_clip(path)
+    if clip.grey.shape[1:] != (STORED.height, STORED.width):
+        raise ValueError(f"{path}: pictures of {clip.grey.shape[1:]}; delete it and render it again")
+    allowed = np.eye(len(LABELS), dtype=bool)[clip.label]
+    weight = np.ones(len(clip.label), np.float32)
+    people = clip.mask.sum(axis=0, dtype=np.float32)
     people /= max(1.0, float(people.sum()))
-    return Sample(path.stem, grey, allowed, weight, (0, 0, STORED.width, STORED.height), False, people)
+    left, top, width, height = clip.meta["content"]
+    return Sample(path.stem, clip.grey, allowed, weight, (left, top, width, height), False, people)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,8 @@ from typing import Final
 
 from tqdm import tqdm
 
-from training.synth.clip import Clip, Options, clip_path, load_clip, make_clip, save_clip
+from training.synth.clip import Clip, clip_path, load_clip, save_clip
+from training.synth.film import Options, make_clip
 from training.synth.sheet import statistics, write_sheet
 
 DEFAULT_DATA: Final = Path(__file__).resolve().parents[3] / "shared" / "data"

@@ -1,50 +1,47 @@
-"""One clip: scene -> camera -> pictures -> sensor -> file. Clip i depends on (seed, i) and the options only."""
+"""A rendered clip and its file. Reading one needs no renderer."""
 
 from __future__ import annotations
 
 import json
 import os
 import zipfile
-from dataclasses import asdict, dataclass
+import zlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from device.labels import EMPTY, FALLING, FLOOR, INDEX, LABELS
-from training.synth.behaviours import CATALOGUE, draw_behaviour
-from training.synth.camera import place_camera
-from training.synth.labels_truth import SEEN_PIXELS, scene_labels
-from training.synth.light import light_plan
-from training.synth.render import HEIGHT, MASK_HEIGHT, MASK_WIDTH, WIDTH, Look, Painter
-from training.synth.scene import PREFIXES, Scene, SceneRefusedError, make_scene
-from training.synth.sensor import barrel_maps, degrade, distort, held_frames, random_sensor
-from training.synth.simulate import STEPS_PER_S
+from device.labels import EMPTY, FALLING, INDEX, LABELS
 
-FORMAT: Final = 1
-MASK_EVERY: Final = 2
-"""A segmentation picture costs 40 % of a colour one: every second step has its own, the next shares it."""
-TRIES: Final = 40
-
-
-@dataclass(frozen=True)
-class Options:
-    """What the clips of one run share: length in steps and the folder of CC0 photographs (None: procedural only)."""
-
-    steps: int = 60
-    data: Path | None = None
+FORMAT: Final = 2
+PEOPLE: Final = 2
+"""People whose place is recorded; a third person in a scene would be a label nobody could check."""
+SEEN_PIXELS: Final = 12
+"""Fewer pixels than this (0.1 % of 128 x 96) are not a visible person."""
 
 
 @dataclass(frozen=True)
 class Clip:
-    """grey uint8 (T, 96, 128); mask bool (T, 96, 128), people; label uint8 (T,), places in LABELS; meta."""
+    """One rendered clip, as the camera delivered it, at 10 steps a second.
+
+    grey: uint8 (T, 96, 128). owner: uint8 (T, 96, 128), 0 nobody, 1 the first person, 2 the second; pets, aids and
+    furniture are nobody. label: uint8 (T,), places in LABELS. height: float32 (T, 2), head of each person over the
+    floor in m, nan when absent or not visible. meta: plain JSON; `content` there is left, top, width, height of the
+    picture within the raster (bars around it where the camera is not 4:3).
+    """
 
     grey: NDArray[np.uint8]
-    mask: NDArray[np.bool_]
+    owner: NDArray[np.uint8]
     label: NDArray[np.uint8]
+    height: NDArray[np.float32]
     meta: dict[str, Any]
+
+    @property
+    def mask(self) -> NDArray[np.bool_]:
+        """Where somebody is: bool (T, 96, 128)."""
+        return np.asarray(self.owner > 0)
 
 
 def clip_path(folder: Path, index: int) -> Path:
@@ -52,91 +49,20 @@ def clip_path(folder: Path, index: int) -> Path:
     return folder / f"clip_{index:06d}.npz"
 
 
-def make_clip(seed: int, index: int, options: Options) -> Clip:
-    """Clip `index` of `seed`. The behaviour is drawn first and kept: what is hard to draw does not become rare."""
-    name = draw_behaviour(np.random.default_rng([seed, index]))
-    for attempt in range(TRIES):
-        rng = np.random.default_rng([seed, index, attempt + 1])
-        try:
-            scene = make_scene(name, options.steps, rng, options.data, (WIDTH, HEIGHT))
-            return _film(scene, rng, {"seed": seed, "index": index, "attempt": attempt})
-        except (LookupError, FloatingPointError, SceneRefusedError):
-            continue
-    raise RuntimeError(f"clip {index} of seed {seed} ({name}): {TRIES} draws gave no valid scene")
+def visible(owner: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Whether each person has SEEN_PIXELS in each step: bool (T, 2)."""
+    counts = [(owner == person + 1).sum(axis=(1, 2)) for person in range(PEOPLE)]
+    return np.stack(counts, axis=1) >= SEEN_PIXELS
 
 
-def _film(scene: Scene, rng: np.random.Generator, origin: dict[str, int]) -> Clip:
-    """Hang the camera, paint the filmed steps, send them through the sensor, label what can be seen."""
-    camera = place_camera(scene.room, _action(scene), CATALOGUE[scene.name].aim, rng)
-    steps = scene.filmed.stop - scene.filmed.start
-    lights = light_plan(rng, steps)
-    look = Look(camera, lights, float(rng.uniform(0.05, 0.3)), float(rng.uniform(0.02, 0.15)), scene.shadows)
-    painter = Painter(scene.model, PREFIXES[: len(scene.figures)], look)
-    try:
-        _check_seen(painter, scene)
-        pictures, owners = _paint(painter, scene.trace.qpos[scene.filmed])
-    finally:
-        painter.close()
-    sensor = random_sensor(rng, lights[0][1].kind == "night")
-    if camera.barrel:
-        maps, small = barrel_maps(WIDTH, HEIGHT, camera.barrel), barrel_maps(MASK_WIDTH, MASK_HEIGHT, camera.barrel)
-        pictures = [distort(picture, maps) for picture in pictures]
-        owners = np.stack([distort(owner, small, nearest=True) for owner in owners])
-    shown = held_frames(steps, sensor, rng)
-    delivered = degrade(pictures, sensor, rng)
-    grey = np.stack([cv2.resize(delivered[i], (MASK_WIDTH, MASK_HEIGHT), interpolation=cv2.INTER_AREA) for i in shown])
-    meta = {**origin, "format": FORMAT, "behaviour": scene.name, "group": CATALOGUE[scene.name].group,
-            "labels": list(LABELS), "steps_per_s": STEPS_PER_S, "light": [light.kind for _, light in lights],
-            "camera": asdict(camera), "sensor": asdict(sensor), **_fall_times(scene)}  # fmt: skip
-    # Through JSON at once, so that a clip just made equals the same clip read back.
-    return Clip(grey.astype(np.uint8), owners[shown] > 0, _labels(scene, owners), json.loads(json.dumps(meta)))
-
-
-def _labels(scene: Scene, owners: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The label of each filmed step; somebody with hardly a pixel in the picture is not there."""
-    people = range(len(scene.figures))
-    seen = np.array([[(owner == person + 1).sum() >= SEEN_PIXELS for owner in owners] for person in people])
-    return scene_labels([labels[scene.filmed] for labels in scene.labels], seen.reshape(len(people), len(owners)))
-
-
-def _fall_times(scene: Scene) -> dict[str, float | None]:
-    """Start and end of the fall in seconds of the clip; None where there is none or it began before the clip."""
-    fall, first = scene.fall, scene.filmed.start
-    if fall is None or not first <= fall.start < scene.filmed.stop:
-        return {"fall_start_s": None, "fall_end_s": None}
-    return {"fall_start_s": (fall.start - first) / STEPS_PER_S, "fall_end_s": (fall.end - first) / STEPS_PER_S}
-
-
-def _action(scene: Scene) -> NDArray[np.float64]:
-    """What the camera is hung for: pelvis and head of the first person over the filmed time, or the room's middle."""
-    if not scene.trace.tracks:
-        return np.array([[0.0, 0.0, 0.8]])
-    track = scene.trace.tracks[0]
-    return np.stack([track.pelvis[scene.filmed], track.head[scene.filmed]], axis=1).reshape(-1, 3)
-
-
-def _check_seen(painter: Painter, scene: Scene) -> None:
-    """A fall that the camera cannot see would be a wrong label; so would a floor clip with nobody in view."""
-    if CATALOGUE[scene.name].group == "everyday" or not scene.figures:
-        return
-    steps = range(scene.filmed.start, scene.filmed.stop, 9)
-    relevant = [s for s in steps if scene.labels[0][s] in (FALLING, FLOOR)]
-    pixels = []
-    for step in relevant:
-        painter.pose(scene.trace.qpos[step], step - scene.filmed.start)
-        pixels.append(int((painter.people() == 1).sum()))
-    if not pixels or np.median(pixels) < 6 * SEEN_PIXELS or min(pixels) < SEEN_PIXELS:
-        raise SceneRefusedError("the camera hardly sees the person")
-
-
-def _paint(painter: Painter, qpos: NDArray[np.float64]) -> tuple[list[NDArray[np.uint8]], NDArray[np.uint8]]:
-    pictures: list[NDArray[np.uint8]] = []
-    owners: list[NDArray[np.uint8]] = []
-    for step, row in enumerate(qpos):
-        painter.pose(row, step)
-        pictures.append(np.asarray(cv2.cvtColor(painter.picture(), cv2.COLOR_RGB2GRAY), np.uint8))
-        owners.append(painter.people() if step % MASK_EVERY == 0 else owners[-1])
-    return pictures, np.stack(owners)
+def boxes(clip: Clip) -> NDArray[np.float32]:
+    """Where each person is: float32 (T, 2, 4), x0, y0, x1, y1 in pixels of the raster (x1, y1 exclusive), nan unseen."""
+    out = np.full((len(clip.owner), PEOPLE, 4), np.nan, np.float32)
+    for step, person in zip(*np.nonzero(visible(clip.owner)), strict=True):
+        theirs = clip.owner[step] == person + 1
+        columns, rows = np.flatnonzero(theirs.any(axis=0)), np.flatnonzero(theirs.any(axis=1))
+        out[step, person] = columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
+    return out
 
 
 def save_clip(clip: Clip, path: Path) -> None:
@@ -145,7 +71,7 @@ def save_clip(clip: Clip, path: Path) -> None:
     meta = np.frombuffer(json.dumps(clip.meta).encode(), np.uint8)
     try:
         with temporary.open("wb") as file:
-            np.savez_compressed(file, grey=clip.grey, mask=np.packbits(clip.mask, axis=-1), label=clip.label, meta=meta)
+            np.savez_compressed(file, grey=clip.grey, owner=clip.owner, label=clip.label, height=clip.height, meta=meta)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -153,16 +79,34 @@ def save_clip(clip: Clip, path: Path) -> None:
 
 def load_clip(path: Path) -> Clip:
     """Read a clip. Raises ValueError, naming the file, when it is not a whole clip of this format."""
+    again = "delete it and run synth again"
     try:
         with np.load(path, allow_pickle=False) as parts:
-            grey, packed, label = parts["grey"], parts["mask"], parts["label"]
             meta = json.loads(parts["meta"].tobytes())
-    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path} is not a whole synthetic clip ({error}); delete it and run synth again") from error
-    mask = np.unpackbits(packed, axis=-1).astype(bool)
-    if meta.get("format") != FORMAT or grey.shape != mask.shape or len(label) != len(grey):
-        raise ValueError(f"{path} holds another clip format; delete it and run synth again")
-    return Clip(grey, mask, label, meta)
+            if meta.get("format") != FORMAT:
+                raise ValueError(f"it holds clip format {meta.get('format')}, this version reads {FORMAT}")
+            clip = Clip(parts["grey"], parts["owner"], parts["label"], parts["height"], meta)
+    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(f"{path} is not a whole synthetic clip ({error}); {again}") from error
+    flaw = _flaw(clip)
+    if flaw:
+        raise ValueError(f"{path} is not a whole synthetic clip ({flaw}); {again}")
+    return clip
+
+
+def _flaw(clip: Clip) -> str:
+    """What is wrong with the arrays of a clip that could be read; empty when nothing is."""
+    steps = len(clip.label)
+    if clip.grey.dtype != np.uint8 or clip.grey.ndim != 3 or not steps or len(clip.grey) != steps:
+        return f"grey {clip.grey.dtype} {clip.grey.shape} with {steps} labels"
+    if clip.owner.dtype != np.uint8 or clip.owner.shape != clip.grey.shape or int(clip.owner.max()) > PEOPLE:
+        return f"owner {clip.owner.dtype} {clip.owner.shape} up to {clip.owner.max()}"
+    if clip.height.shape != (steps, PEOPLE) or clip.label.dtype != np.uint8 or int(clip.label.max()) >= len(LABELS):
+        return f"height {clip.height.shape}, labels {clip.label.dtype} up to {clip.label.max()}"
+    left, top, width, height = clip.meta.get("content") or (-1, -1, 0, 0)
+    if left < 0 or top < 0 or not (0 < left + width <= clip.grey.shape[2] and 0 < top + height <= clip.grey.shape[1]):
+        return f"content {clip.meta.get('content')}"
+    return ""
 
 
 def is_fall(clip: Clip) -> bool:

@@ -25,8 +25,6 @@ FLOOR_CHEST_M: Final = 0.36
 LYING_TILT: Final = float(np.radians(50))
 BED_TILT: Final = float(np.radians(55))
 UPRIGHT_TILT: Final = float(np.radians(50))
-SEEN_PIXELS: Final = 12
-"""Fewer mask pixels than this (0.1 % of 128 x 96) are not a visible person."""
 
 WORST_FIRST: Final = (FALLING, FLOOR, LOW, UPRIGHT, SEATED, LYING, EMPTY)
 """With two people the step carries the label that matters most."""
