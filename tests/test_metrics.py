@@ -17,10 +17,13 @@ from training.metrics import (
     false_share_at,
     level_at,
     match_events,
+    nearest_rank,
     poisson_upper,
+    rate_point,
     recall_at,
     smooth,
     window_auc,
+    window_roc,
 )
 
 
@@ -89,7 +92,7 @@ def test_events_match_the_first_incident_and_count_the_rest() -> None:
         Confirmed(120.1, 121.0),  # 20.1 s after the second fall: too late, false alarm
     ]
     events = match_events(falls, incidents, hours=2.0)
-    assert events == Events(2, 1, 1, 2, (4.0,), 2.0)
+    assert events == Events(2, 1, 1, 2, (4.0,), 2.0, (5.0,))  # confirmed at 15: 4 s after rest, 5 s after the start
     assert events.recall == pytest.approx(1 / 2)
     assert events.precision == pytest.approx(1 / 3)
     assert events.f1 == pytest.approx(2 * (1 / 2) * (1 / 3) / (1 / 2 + 1 / 3))
@@ -102,11 +105,50 @@ def test_two_falls_close_together_are_answered_by_two_incidents() -> None:
 
 
 def test_delays_are_nearest_ranks_and_recordings_add_up() -> None:
-    total = Events(1, 1, delays_s=(3.0,), hours=0.5) + Events(3, 3, 1, 2, (1.0, 2.0, 9.0), 1.5)
-    assert total == Events(4, 4, 1, 2, (3.0, 1.0, 2.0, 9.0), 2.0)
+    total = Events(1, 1, delays_s=(3.0,), hours=0.5) + Events(3, 3, 1, 2, (1.0, 2.0, 9.0), 1.5, (2.0, 4.0))
+    assert total == Events(4, 4, 1, 2, (3.0, 1.0, 2.0, 9.0), 2.0, (2.0, 4.0))
     assert total.delay(0.5) == 2.0
     assert total.delay(0.9) == 9.0
+    assert total.delay_from_start(0.5) == 2.0
+    assert total.delay_from_start(0.9) == 4.0
     assert math.isnan(Events().delay(0.5))
+
+
+def test_nearest_rank_of_ten_values() -> None:
+    values = [float(v) for v in (10, 9, 8, 7, 6, 5, 4, 3, 2, 1)]
+    assert [nearest_rank(values, share) for share in (0.0, 0.1, 0.5, 0.9, 0.91, 1.0)] == [1, 1, 5, 9, 10, 10]
+
+
+def test_an_incident_is_early_or_late_by_seconds_at_both_ends_of_its_reach() -> None:
+    fall = [FallTime(10.0, 11.0)]
+    starts = {8.9: 0, 9.0: 1, 30.0: 1, 30.1: 0}  # [10 - 1, 10 + 20]
+    for start, detected in starts.items():
+        found = match_events(fall, [Confirmed(start, start + 5)], 1.0)
+        assert (found.detected, found.false_alarms) == (detected, 1 - detected)
+
+
+def test_roc_points_by_hand_and_their_area_is_the_auc() -> None:
+    # Levels 0.9, 0.5, 0.2: everyday windows (0.5, 0.2) at or above: 0, 1/2, 1; falls (0.9, 0.5): 1/2, 1, 1.
+    false, found = window_roc([0.9, 0.5], [0.5, 0.2])
+    assert false.tolist() == [0, 0, 0.5, 1]
+    assert found.tolist() == [0, 0.5, 1, 1]
+    area = float(np.sum(np.diff(false) * (found[1:] + found[:-1]) / 2))
+    assert area == pytest.approx(window_auc([0.9, 0.5], [0.5, 0.2]))
+    rng = np.random.default_rng(1)
+    falls, everyday = np.round(rng.random(17) ** 0.3, 1).tolist(), np.round(rng.random(40), 1).tolist()
+    false, found = window_roc(falls, everyday)
+    assert float(np.sum(np.diff(false) * (found[1:] + found[:-1]) / 2)) == pytest.approx(window_auc(falls, everyday))
+    with pytest.raises(ValueError, match="at least one fall"):
+        window_roc([], [0.1])
+
+
+def test_a_rate_a_day_comes_with_its_bound() -> None:
+    point = rate_point(0.4, Events(falls=10, detected=9), Events(hours=12.0, false_alarms=1))
+    assert (point.level, point.recall, point.per_day, point.hours) == (0.4, 0.9, 2.0, 12.0)
+    assert point.per_day_bound == pytest.approx(2 * 4.7439, abs=1e-3)  # one in half a day: 4.74 half-days at 95 %
+    clean = rate_point(0.4, Events(), Events(hours=72.0))
+    assert clean.per_day == 0
+    assert clean.per_day_bound == pytest.approx(0.99857, abs=1e-4)  # three clean days: less than one a day
 
 
 def test_no_false_alarm_in_three_hours_proves_less_than_one_an_hour() -> None:

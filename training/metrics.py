@@ -102,7 +102,7 @@ class FallTime:
 
 @dataclass(frozen=True, slots=True)
 class Confirmed:
-    """A confirmed incident: when it began and when it was confirmed, seconds on the same clock."""
+    """An incident at one stage: when it began and when it reached the stage, seconds on the same clock."""
 
     start: float
     confirmed: float
@@ -110,8 +110,11 @@ class Confirmed:
 
 @dataclass(frozen=True, slots=True)
 class Events:
-    """What came of one or more recordings. delays_s: from the body at rest to the confirmation, one a detected fall;
-    negative when confirmed before it lay still."""
+    """What came of one or more recordings at one stage (suspected or confirmed).
+
+    delays_s: from the body at rest to the stage, one a detected fall; negative when reached before it lay still.
+    since_start_s: the same from the loss of balance. The impact lies between the two; no table here has its time.
+    """
 
     falls: int = 0
     detected: int = 0
@@ -119,6 +122,7 @@ class Events:
     false_alarms: int = 0
     delays_s: tuple[float, ...] = ()
     hours: float = 0.0
+    since_start_s: tuple[float, ...] = ()
 
     def __add__(self, other: Events) -> Events:
         return Events(
@@ -128,6 +132,7 @@ class Events:
             self.false_alarms + other.false_alarms,
             self.delays_s + other.delays_s,
             self.hours + other.hours,
+            self.since_start_s + other.since_start_s,
         )
 
     @property
@@ -158,10 +163,12 @@ class Events:
         return poisson_upper(self.false_alarms) / self.hours if self.hours else math.nan
 
     def delay(self, share: float) -> float:
-        """The delay that `share` of the detected falls stay within (nearest rank); nan without any."""
-        if not self.delays_s:
-            return math.nan
-        return sorted(self.delays_s)[max(0, math.ceil(share * len(self.delays_s)) - 1)]
+        """The delay from rest that `share` of the detected falls stay within; nan without any."""
+        return nearest_rank(self.delays_s, share)
+
+    def delay_from_start(self, share: float) -> float:
+        """The delay from the loss of balance that `share` of the detected falls stay within; nan without any."""
+        return nearest_rank(self.since_start_s, share)
 
 
 def match_events(falls: Sequence[FallTime], incidents: Sequence[Confirmed], hours: float) -> Events:
@@ -173,13 +180,54 @@ def match_events(falls: Sequence[FallTime], incidents: Sequence[Confirmed], hour
         near = [n for n, fall in enumerate(falls) if EARLIEST_S <= incident.start - fall.start <= LATEST_S]
         free = [n for n in near if n not in answered]
         if free:
-            answered[free[0]] = incident.confirmed - falls[free[0]].rest
+            answered[free[0]] = incident.confirmed
         elif near:
             duplicates += 1
         else:
             false_alarms += 1
-    delays = tuple(answered[n] for n in sorted(answered))
-    return Events(len(falls), len(answered), duplicates, false_alarms, delays, hours)
+    order = sorted(answered)
+    from_rest = tuple(answered[n] - falls[n].rest for n in order)
+    from_start = tuple(answered[n] - falls[n].start for n in order)
+    return Events(len(falls), len(answered), duplicates, false_alarms, from_rest, hours, from_start)
+
+
+def nearest_rank(values: Sequence[float], share: float) -> float:
+    """The smallest value that at least `share` (0..1) of the values do not exceed; nan without any."""
+    return sorted(values)[max(0, math.ceil(share * len(values)) - 1)] if values else math.nan
+
+
+def window_roc(falls: Sequence[float], everyday: Sequence[float]) -> tuple[Series, Series]:
+    """Share of everyday windows and share of falls at or above each level, from the highest level down.
+
+    Both start at 0 and end at 1; the area under the line through the points is `window_auc`. Raises ValueError if
+    either is empty.
+    """
+    if not falls or not everyday:
+        raise ValueError("a curve needs at least one fall and one everyday window")
+    levels = np.unique([*falls, *everyday])[::-1]
+    shares = [np.mean(np.asarray(scores)[None] >= levels[:, None], axis=1) for scores in (everyday, falls)]
+    false, found = (np.concatenate(([0.0], share)) for share in shares)
+    return false, found
+
+
+@dataclass(frozen=True, slots=True)
+class RatePoint:
+    """What the policy gives at one threshold: share of falls found, false alarms a day, and the most it may be (95 %).
+
+    level: fall evidence that makes a fall suspected. hours: of the everyday footage behind the rate.
+    """
+
+    level: float
+    recall: float
+    per_day: float
+    per_day_bound: float
+    hours: float
+
+
+def rate_point(level: float, falls: Events, everyday: Events) -> RatePoint:
+    """One point of recall against false alarms a day: recall from clips with falls, the rate from everyday footage."""
+    per_day, bound = 24 * everyday.false_per_hour, 24 * everyday.false_per_hour_bound
+    return RatePoint(level, falls.recall, per_day, bound, everyday.hours)
 
 
 def poisson_upper(count: int, confidence: float = 0.95) -> float:
