@@ -178,12 +178,17 @@ class Walk:
         joints[JOINT_INDEX["waist_side"]] += 0.04 * np.cos(phase) + gait.wobble * np.sin(2.1 * t)
         return joints
 
+    def _turn(self, yaw: float, t: float) -> Vector:
+        """How the pelvis is turned on a way with that heading."""
+        del t
+        return turn_quaternion(yaw, Pose(self._base))
+
     def target(self, t: float) -> Target:
         """The pelvis on the path, turning within 0.3 m around corners."""
         s = min(1.0, t / 0.5)
         place, yaw = self._at(min(self._lengths[-1], t * self.gait.speed))
         _, ahead = self._at(min(self._lengths[-1], t * self.gait.speed + 0.3))
-        turn = between(turn_quaternion(yaw, Pose(self._base)), turn_quaternion(ahead, Pose(self._base)), 0.5)
+        turn = between(self._turn(yaw, t), self._turn(ahead, t), 0.5)
         joints = self._start.joints + s * (self._legs_and_arms(t) - self._start.joints)
         goal = np.array([place[0], place[1], self._ground(joints, turn, 0.0)])
         goal[:2] += (1 - s) * (self._start.place[:2] - self._points[0])

@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from training.synth.mocap import Motions
 from training.synth.motion import Gait, Lose, Move, Segment, Stay, Walk, Xy, random_gait
 from training.synth.people import Figure
 from training.synth.poses import varied
+from training.synth.replayed import recorded_walk
 from training.synth.rooms import Item, Room, free_spot, way_to
 
 
@@ -30,6 +32,7 @@ class Script:
     figure: Figure
     rng: np.random.Generator
     room: Room
+    motions: Motions | None = None
     segments: list[Segment] = field(default_factory=list)
 
     @property
@@ -48,8 +51,10 @@ class Script:
         return self
 
     def walk(self, path: list[Xy], gait: Gait | None = None) -> Script:
-        """Walk a path, turning towards it first when the story has begun elsewhere."""
-        self.segments.append(Walk(path, gait or random_gait(self.rng), self.figure))
+        """Walk a path, half the time with a recorded gait when there are recordings."""
+        walk = Walk(path, gait or random_gait(self.rng), self.figure)
+        recorded = self.motions is not None and self.rng.random() < 0.5
+        self.segments.append(recorded_walk(walk, self.motions, self.rng) if recorded and self.motions else walk)
         return self
 
     def start(self, pose: str, xy: Xy, yaw: float, **rest: Any) -> Script:
