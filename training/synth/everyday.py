@@ -12,7 +12,7 @@ from training.synth.rooms import Item, free_spot, way_to
 from training.synth.script import Script, bed_spot, open_spot, seat_spot
 
 if TYPE_CHECKING:
-    from training.synth.behaviours import Stage
+    from training.synth.stage import Stage
 
 BEFORE_S = (0.5, 3.0)
 

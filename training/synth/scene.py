@@ -10,18 +10,21 @@ import mujoco
 import numpy as np
 
 from device.labels import FALLING, FLOOR
-from training.synth.behaviours import CATALOGUE, Behaviour, Stage
+from training.synth.aids import seated_labels, wheelchair_paths
+from training.synth.behaviours import CATALOGUE, Behaviour
 from training.synth.labels_truth import Fall, ends_on_floor, find_fall, person_labels
 from training.synth.light import add_lights
+from training.synth.mocap import open_motions
 from training.synth.motion import Move, Target
 from training.synth.people import JOINTS, Figure, add_person, random_figure
 from training.synth.poses import turn_quaternion
+from training.synth.props import add_props, drive_props
 from training.synth.room_model import Decor, RoomBuilder
 from training.synth.rooms import Room, plan_room
 from training.synth.script import Script
 from training.synth.simulate import STEPS_PER_S, TIMESTEP_S, Person, Trace, simulate
+from training.synth.stage import PREFIXES, Stage
 
-PREFIXES: Final = ("a_", "b_")
 MIN_DROP_M: Final = {"fall_out_of_bed": 0.25, "fall_from_seat": 0.35, "fall_sitting_down": 0.3}
 OTHER_DROP_M: Final = 0.6
 
@@ -83,7 +86,8 @@ def make_scene(name: str, steps: int, rng: np.random.Generator, data: Path | Non
     needs = (str(rng.choice(behaviour.needs)),) if behaviour.needs else ()
     room = plan_room(needs, rng)
     figures = tuple(random_figure(rng) for _ in range(behaviour.people))
-    scripts = behaviour.story(Stage(room, rng, figures))
+    stage = Stage(room, rng, figures, motions=open_motions(data))
+    scripts = behaviour.story(stage)
     shadows = bool(rng.random() < 0.12)
     decor = Decor(data, bool(rng.random() < 0.5), bool(rng.random() < behaviour.blanket), bool(rng.random() < 0.15))
     spec = base_spec(size, shadows, 10)
@@ -91,12 +95,16 @@ def make_scene(name: str, steps: int, rng: np.random.Generator, data: Path | Non
     add_lights(spec, room.height, rng, shadows)
     for prefix, figure in zip(PREFIXES, figures, strict=False):
         add_person(spec, prefix, figure)
+    add_props(spec, stage.props)
     model = spec.compile()
     people = [Person(model, p, f, s.segments) for p, f, s in zip(PREFIXES, figures, scripts, strict=False)]
     total = _length(behaviour, scripts, steps)
     starts = [start_of(script, person) for script, person in zip(scripts, people, strict=True)]
     trace = simulate(model, people, starts, total)
+    by_prefix = dict(zip(PREFIXES, figures, strict=False))
+    trace = Trace(drive_props(model, trace.qpos, stage.props, by_prefix), trace.tracks)
     labels = tuple(person_labels(t, f, room.seats) for t, f in zip(trace.tracks, figures, strict=True))
+    labels = seated_labels(labels, trace.tracks, wheelchair_paths(model, trace.qpos, stage.props))
     _check(name, behaviour, trace, labels, room)
     fall = find_fall(trace.tracks[0]) if trace.tracks else None
     first = _first(behaviour, fall, total, steps, rng)
@@ -131,5 +139,5 @@ def _check(name: str, behaviour: Behaviour, trace: Trace, labels: tuple[list[str
     if behaviour.window in ("fall", "after"):
         if not ends_on_floor(trace.tracks[0], labels[0], MIN_DROP_M.get(name, OTHER_DROP_M)):
             raise SceneRefusedError("the fall did not end on the floor")
-    elif any(FALLING in person or (FLOOR in person and name != "floor_on_purpose") for person in labels):
+    elif any(FALLING in person or (FLOOR in person and not behaviour.on_purpose) for person in labels):
         raise SceneRefusedError("somebody lies on the floor in an everyday story")

@@ -16,7 +16,7 @@ from training.synth.rooms import free_spot
 from training.synth.script import Script, bed_spot, open_spot, seat_spot
 
 if TYPE_CHECKING:
-    from training.synth.behaviours import Stage
+    from training.synth.stage import Stage
 
 Kind = Callable[[Figure, np.random.Generator, float], Lose]
 

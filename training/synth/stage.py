@@ -1,0 +1,60 @@
+"""What a behaviour is: a story written for a stage of room, people, things and chance, and how it is filmed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+
+from training.synth.mocap import Motions
+from training.synth.people import Figure
+from training.synth.props import Prop
+from training.synth.rooms import Room
+from training.synth.script import Script
+
+PREFIXES: Final = ("a_", "b_")
+"""What the names of a person's bodies begin with, first person first."""
+
+
+@dataclass
+class Stage:
+    """What a behaviour writes for: the room, the chance, the people. It may put things of its own into `props`."""
+
+    room: Room
+    rng: np.random.Generator
+    figures: tuple[Figure, ...]
+    props: list[Prop] = field(default_factory=list)
+    motions: Motions | None = None
+
+    def script(self, person: int = 0) -> Script:
+        """An empty story for one of the people."""
+        return Script(self.figures[person], self.rng, self.room, self.motions)
+
+
+Story = Callable[[Stage], list[Script]]
+
+
+@dataclass(frozen=True)
+class Behaviour:
+    """One entry of the catalogue.
+
+    group: fall, everyday or still; share: of all clips, in percent; needs: one of these is in the room; window: which
+    part of the story is filmed (any, fall, after, start); aim: what the camera looks at (actor, end, near, room).
+    child: the first person is of a child's size. on_purpose: somebody may lie on the floor without a fall.
+    """
+
+    story: Story
+    group: str
+    share: float
+    needs: tuple[str, ...] = ()
+    people: int = 1
+    window: str = "any"
+    aim: str = "actor"
+    blanket: float = 0.0
+    child: bool = False
+    on_purpose: bool = False
+
+
+SEATS: Final = ("chair", "sofa", "armchair", "bed")
