@@ -1,4 +1,4 @@
-"""Video file -> grey pictures at the network's steady step, by the file's own time stamps; decoded once, then cached.
+"""Video or pictures -> grey pictures at the network's steady step, by their own time stamps; decoded once, then cached.
 
 Decoding, sampling and grey conversion are the unit's own (device.footage, device.sampler, device.preprocess), so that
 a score computed here is the score the unit gives.
@@ -20,15 +20,20 @@ from device.footage import FootageError, read_footage
 from device.preprocess import Raster, to_grey
 from device.records import Frame
 from device.sampler import Sampler
-from training.index import Clip
+from training.clip import Clip
+from training.pictures import is_pictures, read_pictures
 
 __all__ = ["STEP_S", "Footage", "FootageError", "load_clip", "load_clips", "sample_footage"]
 
 STEP_S = 0.1
 """Ten steps a second (DESIGN section 4)."""
 
-DEPTH_BESIDE_COLOUR = ("urfd", 640)
-"""UR Fall as published lays a depth picture of 320 px left of the colour picture: frames of 640 px are cut."""
+DEPTH_BESIDE_COLOUR = ("urfd", (240, 640))
+"""The videos of UR Fall lay a depth picture of 320x240 left of the colour picture: frames of 640x240 are cut. (Its
+folders of pictures are 640x480, colour alone.)"""
+
+CUT_SHORT_S = 0.5
+"""Footage that ends this much before the fall it is said to show has lost its end; less is a rounded time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +53,15 @@ class Footage:
         return len(self.t)
 
 
-def sample_footage(path: Path, raster: Raster, dataset: str = "") -> Footage:
-    """Decode a video file and take the unit's steps from it. Raises FootageError when there is no picture in it."""
+def sample_footage(path: Path, raster: Raster, dataset: str = "", fps: float | None = None) -> Footage:
+    """Decode a video file, or a folder or zip of pictures, and take the unit's steps from it.
+
+    fps: pictures per second where their names carry no time. Raises FootageError when there is no picture in it.
+    """
     sampler = Sampler(STEP_S)
     t, grey, reset, size = [], [], [], (0, 0)
     shown: tuple[int, NDArray[np.uint8]] | None = None
-    for frame in read_footage(path):
+    for frame in read_pictures(path, fps) if is_pictures(path) else read_footage(path):
         for step in sampler.push(_colour(frame, dataset)):
             height, width = step.frame.pixels.shape[:2]
             size = (width, height)
@@ -66,25 +74,61 @@ def sample_footage(path: Path, raster: Raster, dataset: str = "") -> Footage:
 
 
 def load_clip(clip: Clip, raster: Raster, cache: Path) -> Footage:
-    """A clip of the index, from the cache if its file has not changed since; else decoded and put there."""
-    stat = clip.path.stat()
-    key = f"{clip.path.resolve()} {stat.st_size} {stat.st_mtime_ns} {raster.width}x{raster.height} {STEP_S}"
-    kept = cache / f"{clip.name}-{hashlib.sha256(key.encode()).hexdigest()[:12]}.npz"
+    """A clip of the index, from the cache if nothing of it has changed since; else decoded and put there.
+
+    Raises FootageError naming the clip when it cannot be read, or ends before the fall it is said to show.
+    """
+    kept = cache / f"{clip.name}-{_fingerprint(clip, raster)}.npz"
+    footage = _cached(kept)
+    if footage is None:
+        try:
+            footage = sample_footage(clip.path, raster, clip.dataset, clip.fps)
+        except FootageError as error:
+            raise FootageError(f"{clip.name}: {error}") from None
+        _keep(footage, kept)
+    if clip.fall_end_s is not None and footage.t[-1] + CUT_SHORT_S < clip.fall_end_s:
+        raise FootageError(
+            f"{clip.name}: {clip.path} ends at {footage.t[-1]:.1f} s, its fall at {clip.fall_end_s:g} s; "
+            "fetch the file again, or correct the row"
+        )
+    return footage
+
+
+def _fingerprint(clip: Clip, raster: Raster) -> str:
+    """Changes with anything that the decoded pictures depend on: the files, how they are read, and the raster."""
+    files = sorted(clip.path.iterdir()) if clip.path.is_dir() else [clip.path]
+    try:
+        marks = [f"{file.name} {(stat := file.stat()).st_size} {stat.st_mtime_ns}" for file in files]
+    except OSError as error:
+        raise FootageError(f"{clip.name}: {error.filename}: cannot be read; check the path") from None
+    read_as = f"{clip.path.resolve()} {clip.dataset} {clip.fps} {raster.width}x{raster.height} {STEP_S}"
+    return hashlib.sha256("\n".join([read_as, *marks]).encode()).hexdigest()[:12]
+
+
+def _cached(kept: Path) -> Footage | None:
+    """What is in the cache; what is not whole is deleted."""
     try:
         with np.load(kept) as stored:
             size = (int(stored["size"][0]), int(stored["size"][1]))
             return Footage(stored["t"], stored["grey"], stored["reset"], size)
     except FileNotFoundError:
-        pass
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        return None
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         kept.unlink()
-    footage = sample_footage(clip.path, raster, clip.dataset)
-    cache.mkdir(parents=True, exist_ok=True)
-    # Written whole, then named: a run that is stopped leaves no half of a file under a name that is read.
+        return None
+
+
+def _keep(footage: Footage, kept: Path) -> None:
+    """Written whole, then named: a run that is stopped or a full disk leaves no half file under a name that is read."""
     partial = kept.with_name(f".{os.getpid()}-{kept.name}")
-    np.savez_compressed(partial, t=footage.t, grey=footage.grey, reset=footage.reset, size=np.asarray(footage.size))
-    partial.replace(kept)
-    return footage
+    try:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        np.savez_compressed(partial, t=footage.t, grey=footage.grey, reset=footage.reset, size=np.asarray(footage.size))
+        partial.replace(kept)
+    except OSError as error:
+        raise FootageError(f"{kept}: cannot be written ({error.strerror}); make room on the disk") from None
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def load_clips(clips: Iterable[Clip], raster: Raster, cache: Path) -> dict[str, Footage]:
@@ -95,6 +139,6 @@ def load_clips(clips: Iterable[Clip], raster: Raster, cache: Path) -> dict[str, 
 
 
 def _colour(frame: Frame, dataset: str) -> Frame:
-    if (dataset, frame.pixels.shape[1]) != DEPTH_BESIDE_COLOUR:
+    if (dataset, frame.pixels.shape[:2]) != DEPTH_BESIDE_COLOUR:
         return frame
     return replace(frame, pixels=np.ascontiguousarray(frame.pixels[:, 320:]))
