@@ -1,0 +1,79 @@
+"""Pieces of footage as .npz: simulated days, rendered clips and what was mined, grey pictures at the steady step.
+
+A piece holds grey uint8 (steps, 96, 128), label uint8 (steps,) where the truth is known, and meta, JSON as bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from device.labels import LABELS
+from device.preprocess import Raster, to_grey
+from training.footage import STEP_S, Footage
+
+STORED_SHAPE = (96, 128)
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """grey: uint8 (steps, 96, 128). label: uint8 (steps,), places in LABELS, or None. meta: plain JSON."""
+
+    grey: NDArray[np.uint8]
+    label: NDArray[np.uint8] | None
+    meta: dict[str, Any]
+
+    def __len__(self) -> int:
+        return len(self.grey)
+
+
+def pieces_in(folder: Path, pattern: str = "*.npz") -> list[Path]:
+    """The pieces of a folder in the order of their names. Raises ValueError when there is none."""
+    paths = sorted(path for path in folder.glob(pattern) if not path.name.startswith("."))
+    if not paths:
+        raise ValueError(f"{folder}: no {pattern} in it; name a folder of pieces, e.g. made by fallwatch synth")
+    return paths
+
+
+def read_piece(path: Path) -> Piece:
+    """Read a piece. Raises ValueError with one sentence naming the file when it is not a whole one."""
+    try:
+        with np.load(path, allow_pickle=False) as parts:
+            label = parts["label"] if "label" in parts.files else None
+            piece = Piece(parts["grey"], label, json.loads(parts["meta"].tobytes()))
+    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(f"{path}: no whole piece of footage ({error}); delete it and make it again") from None
+    grey, label = piece.grey, piece.label
+    if grey.dtype != np.uint8 or grey.shape[1:] != STORED_SHAPE or not len(grey):
+        raise ValueError(f"{path}: grey is {grey.dtype} {grey.shape}, not uint8 (steps, 96, 128); make it again")
+    if label is not None and (label.shape != grey.shape[:1] or int(label.max()) >= len(LABELS)):
+        raise ValueError(f"{path}: {label.shape} labels up to {label.max()} for {len(grey)} steps; make it again")
+    return piece
+
+
+def write_piece(piece: Piece, path: Path) -> None:
+    """Write whole, then name: a reader never sees half a piece."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    known = {} if piece.label is None else {"label": piece.label}
+    try:
+        with partial.open("wb") as file:
+            meta = np.frombuffer(json.dumps(piece.meta).encode(), np.uint8)
+            np.savez_compressed(file, grey=piece.grey, meta=meta, **known)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def film_of(grey: NDArray[np.uint8], raster: Raster) -> Footage:
+    """Stored pictures as footage on a network's raster: one stretch from t = 0 s, without a gap."""
+    small = np.stack([to_grey(picture, raster) for picture in grey])
+    t = np.arange(len(grey), dtype=np.float64) * STEP_S
+    return Footage(t, small, np.arange(len(grey)) == 0, (grey.shape[2], grey.shape[1]))
