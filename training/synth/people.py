@@ -1,7 +1,6 @@
-"""An articulated person for MuJoCo: proportions, masses, joint limits, clothes.
+"""An articulated person for MuJoCo: size, joints and their limits, clothes; drawn as capsules or as a skinned body.
 
-Lengths and masses as shares of body height and mass: D. A. Winter, Biomechanics and Motor Control of Human Movement
-(2009), tables 4.1 and figure 4.1. Joint ranges: everyday ranges of a healthy adult, rounded to 5 degrees.
+Joint ranges: everyday ranges of a healthy adult, rounded to 5 degrees.
 """
 
 from __future__ import annotations
@@ -13,22 +12,21 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from training.synth.bodies.body import Body
+from training.synth.bodies.shape import Bodies
+from training.synth.bodies.skins import add_skins
+from training.synth.bodies.wardrobe import random_body, random_shape
+from training.synth.build import Build, Xyz, average_build
+from training.synth.solids import Piece, limb_cover, limbs, trunk, trunk_cover
+
 Rgb = tuple[float, float, float]
-Xyz = tuple[float, float, float]
 
 BODY_BIT: Final = 1
 ROOM_BIT: Final = 2
 
-HIP_HEIGHT: Final = 0.530
-WAIST_ABOVE_HIP: Final = 0.085
-SHOULDER_ABOVE_WAIST: Final = 0.203
-THIGH: Final = 0.245
-SHIN: Final = 0.246
-FOOT_HEIGHT: Final = 0.039
-UPPER_ARM: Final = 0.186
-FOREARM: Final = 0.146
-SHOULDER_HALF: Final = 0.115
-HIP_HALF: Final = 0.055
+HIDDEN_GROUP: Final = 3
+"""MuJoCo draws the groups 0 to 2; the solid body inside a skin lies in this one."""
+BODIES_SHARE: Final = 0.85
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,23 +89,32 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A person's size and look: height in m, mass in kg, girth (1 is slim average), stoop of the back in degrees."""
+    """A person's size and look: height in m, mass in kg, girth (1 is slim average), stoop of the back in degrees.
+
+    body: the skinned body to draw; None draws capsules.
+    """
 
     height_m: float
     mass_kg: float
     girth: float
     stoop_deg: float
     look: Look
+    body: Body | None = None
+
+    @property
+    def build(self) -> Build:
+        """Lengths and girths as shares of height: measured on the body, average where there is none."""
+        return self.body.build if self.body is not None else average_build(self.girth)
 
     @property
     def hip_m(self) -> float:
         """Height of the hip joints over the floor when standing straight, in m."""
-        return HIP_HEIGHT * self.height_m
+        return self.build.hip_height * self.height_m
 
     @property
     def seat_m(self) -> float:
         """Height of the hip joints over what the person sits on, in m."""
-        return 0.056 * self.height_m * self.girth
+        return self.build.pelvis_r * self.height_m
 
 
 def _colour(rng: np.random.Generator) -> Rgb:
@@ -118,8 +125,8 @@ def _colour(rng: np.random.Generator) -> Rgb:
     return float(r), float(g), float(b)
 
 
-def random_figure(rng: np.random.Generator) -> Figure:
-    """A random adult; old and stooped people are as common as young ones."""
+def random_figure(rng: np.random.Generator, bodies: Bodies | None = None) -> Figure:
+    """A random adult; old and stooped people are as common as young ones. With `bodies` most have a skinned body."""
     old = rng.random() < 0.5
     height = float(np.clip(rng.normal(1.67, 0.09), 1.45, 1.92))
     girth = float(rng.uniform(0.88, 1.35))
@@ -139,75 +146,25 @@ def random_figure(rng: np.random.Generator) -> Figure:
         pattern=str(rng.choice(["", "", "", "stripes", "checks", "spots"])),
     )
     body_mass_index = float(rng.uniform(19, 22) * girth**1.2)
-    return Figure(
-        height, body_mass_index * height**2, girth, float(rng.uniform(8, 26) if old else rng.uniform(0, 8)), look
+    stoop = float(rng.uniform(8, 26) if old else rng.uniform(0, 8))
+    body = None
+    if bodies is not None and rng.random() < BODIES_SHARE:
+        body = random_body(rng, bodies, random_shape(rng, old, height, girth), look.bald)
+        height = body.height_m
+    return Figure(height, body_mass_index * height**2, girth, stoop, look, body)
+
+
+def _part_of(build: Build) -> tuple[tuple[str, str, Xyz], ...]:
+    """Part, its parent, its joint's place in the parent (shares of height; y is mirrored on the right)."""
+    return (
+        ("chest", "pelvis", build.waist),
+        ("head", "chest", build.neck),
+        ("upper_arm", "chest", build.shoulder),
+        ("forearm", "upper_arm", (0.0, 0.0, -build.upper_arm)),
+        ("thigh", "pelvis", build.hip),
+        ("shin", "thigh", (0.0, 0.0, -build.thigh)),
+        ("foot", "shin", (0.0, 0.0, -build.shin)),
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _Piece:
-    """One geom: a capsule between two points, or an ellipsoid when `size` is given."""
-
-    part: str
-    start: Xyz
-    end: Xyz
-    radius: float
-    cloth: str
-    mass_share: float
-    size: Xyz | None = None
-    solid: bool = True
-
-
-def _trunk(w: float, hair: bool) -> list[_Piece]:
-    """Pelvis, belly, chest, neck, head in units of body height; `w` is the girth."""
-    top = SHOULDER_ABOVE_WAIST
-    pieces = [
-        _Piece("pelvis", (0, -0.045, 0.01), (0, 0.045, 0.01), 0.056 * w, "trousers", 0.142),
-        _Piece("pelvis", (0, 0, 0.07), (0, 0, 0), 0, "shirt", 0.0, (0.062 * w, 0.088 * w, 0.075), solid=False),
-        _Piece("chest", (0, -0.03, 0.03), (0, 0.03, 0.03), 0.056 * w, "shirt", 0.139),
-        _Piece("chest", (0, -0.05, 0.13), (0, 0.05, 0.13), 0.060 * w, "shirt", 0.216),
-        _Piece("chest", (0.005 * w, 0, 0.10), (0, 0, 0), 0, "shirt", 0.0, (0.066 * w, 0.100 * w, 0.125), solid=False),
-        _Piece("chest", (-0.005, -0.085, top - 0.008), (-0.005, 0.085, top - 0.008), 0.034, "shirt", 0.0, solid=False),
-        _Piece("head", (0, 0, -0.01), (0.006, 0, 0.05), 0.030, "skin", 0.01),
-        _Piece("head", (0.008, 0, 0.092), (0.008, 0, 0.104), 0.052, "skin", 0.071),
-        _Piece("head", (0.062, 0, 0.088), (0.066, 0, 0.082), 0.010, "skin", 0.0, solid=False),
-    ]
-    if hair:
-        pieces.append(_Piece("head", (-0.006, 0, 0.112), (0, 0, 0), 0, "hair", 0.0, (0.058, 0.057, 0.056), solid=False))
-    return pieces
-
-
-def _limbs(side: str, w: float, look: Look) -> list[_Piece]:
-    """One arm and one leg in units of body height."""
-    sleeve = "shirt" if look.long_sleeves else "skin"
-    leg = "trousers" if look.long_legs and not look.skirt else "skin"
-    thick = 0.5 + 0.5 * w
-    pieces = [
-        _Piece(f"{side}_upper_arm", (0, 0, 0), (0, 0, -UPPER_ARM), 0.028 * thick, "shirt", 0.028),
-        _Piece(f"{side}_forearm", (0, 0, 0), (0, 0, -FOREARM + 0.01), 0.022 * thick, sleeve, 0.016),
-        _Piece(f"{side}_forearm", (0.004, 0, -FOREARM - 0.012), (0.010, 0, -FOREARM - 0.055), 0.019, "skin", 0.006),
-        _Piece(f"{side}_thigh", (0, 0, -0.01), (0, 0, -THIGH), 0.047 * w, "trousers", 0.100),
-        _Piece(f"{side}_shin", (0, 0, 0), (0, 0, -SHIN), 0.031 * thick, leg, 0.0465),
-        _Piece(f"{side}_foot", (-0.028, 0, -0.020), (0.095, 0, -0.022), 0.018, "shoes", 0.0145),
-        _Piece(f"{side}_foot", (0.03, 0, -0.016), (0, 0, 0), 0, "shoes", 0.0, (0.078, 0.030, 0.023), solid=False),
-    ]
-    if look.skirt:
-        pieces.append(
-            _Piece(f"{side}_thigh", (0, 0, -0.15), (0, 0, 0), 0, "trousers", 0, (0.085, 0.075, 0.16), solid=False)
-        )
-    return pieces
-
-
-_PART_OF: Final = (
-    # part, parent, place in the parent (units of height; y is mirrored on the right)
-    ("chest", "pelvis", (0.0, 0.0, WAIST_ABOVE_HIP)),
-    ("head", "chest", (0.0, 0.0, SHOULDER_ABOVE_WAIST + 0.015)),
-    ("upper_arm", "chest", (0.0, SHOULDER_HALF, SHOULDER_ABOVE_WAIST - 0.012)),
-    ("forearm", "upper_arm", (0.0, 0.0, -UPPER_ARM)),
-    ("thigh", "pelvis", (0.0, HIP_HALF, 0.0)),
-    ("shin", "thigh", (0.0, 0.0, -THIGH)),
-    ("foot", "shin", (0.0, 0.0, -SHIN)),
-)
 
 
 def _skeleton(spec: Any, prefix: str, figure: Figure) -> dict[str, Any]:
@@ -216,7 +173,7 @@ def _skeleton(spec: Any, prefix: str, figure: Figure) -> dict[str, Any]:
     pelvis = spec.worldbody.add_body(name=f"{prefix}pelvis", pos=[0, 0, figure.hip_m])
     pelvis.add_freejoint(name=f"{prefix}root")
     parts = {"pelvis": pelvis}
-    for part, parent, (x, y, z) in _PART_OF:
+    for part, parent, (x, y, z) in _part_of(figure.build):
         sides = ("",) if part in ("chest", "head") else ("l_", "r_")
         for side in sides:
             above = parts[parent if parent in ("pelvis", "chest") else side + parent]
@@ -231,21 +188,28 @@ def _skeleton(spec: Any, prefix: str, figure: Figure) -> dict[str, Any]:
     return parts
 
 
-def _materials(spec: Any, prefix: str, look: Look) -> dict[str, str]:
+def _materials(spec: Any, prefix: str, figure: Figure) -> dict[str, str]:
     """One material per cloth; the shirt may carry a pattern. Returns cloth -> material name."""
-    names = {}
+    names, look = {}, figure.look
     for cloth in ("shirt", "trousers", "skin", "hair", "shoes"):
         material = spec.add_material(
             name=f"{prefix}{cloth}", rgba=[*getattr(look, cloth), 1.0], specular=0.1, shininess=0.2
         )
         if cloth == "shirt" and look.pattern:
-            texture = spec.add_texture(
-                name=f"{prefix}cloth", type=mujoco.mjtTexture.mjTEXTURE_CUBE, width=32, height=32 * 6, nchannel=3
-            )
-            texture.data = np.tile(_pattern(look.pattern), (6, 1, 1)).tobytes()
+            _add_pattern(spec, f"{prefix}cloth", _pattern(look.pattern), skinned=figure.body is not None)
             material.textures[mujoco.mjtTextureRole.mjTEXROLE_RGB] = f"{prefix}cloth"
         names[cloth] = f"{prefix}{cloth}"
     return names
+
+
+def _add_pattern(spec: Any, name: str, tile: NDArray[np.uint8], skinned: bool) -> None:
+    """A pattern as a cube texture for capsules, or tiled over the flat texture that a garment's uv index."""
+    kind, copies = (
+        (mujoco.mjtTexture.mjTEXTURE_2D, (6, 6, 1)) if skinned else (mujoco.mjtTexture.mjTEXTURE_CUBE, (6, 1, 1))
+    )
+    picture = np.tile(tile, copies)
+    texture = spec.add_texture(name=name, type=kind, width=picture.shape[1], height=picture.shape[0], nchannel=3)
+    texture.data = picture.tobytes()
 
 
 def _pattern(name: str) -> NDArray[np.uint8]:
@@ -260,30 +224,42 @@ def _pattern(name: str) -> NDArray[np.uint8]:
     return np.repeat(grey[..., None], 3, axis=2)
 
 
+def _pieces(figure: Figure) -> list[Piece]:
+    """The geoms of a figure: the solid body, and for a capsule person what rounds it off."""
+    look, build = figure.look, figure.build
+    sleeve = "shirt" if look.long_sleeves else "skin"
+    leg = "trousers" if look.long_legs and not look.skirt else "skin"
+    solid = trunk(build) + [piece for side in ("l", "r") for piece in limbs(side, build, sleeve, leg)]
+    if figure.body is not None:
+        return solid
+    cover = [piece for side in ("l", "r") for piece in limb_cover(side, look.skirt)]
+    return solid + trunk_cover(figure.girth, not look.bald) + cover
+
+
+def _add_geom(part: Any, piece: Piece, figure: Figure, material: str) -> None:
+    h = figure.height_m
+    shape: dict[str, Any] = {"size": [piece.radius * h, 0, 0], "fromto": [v * h for v in (*piece.start, *piece.end)]}
+    if piece.size is not None:
+        shape = {"size": [v * h for v in piece.size], "pos": [v * h for v in piece.start]}
+    part.add_geom(
+        type=mujoco.mjtGeom.mjGEOM_CAPSULE if piece.size is None else mujoco.mjtGeom.mjGEOM_ELLIPSOID,
+        material=material, mass=piece.mass_share * figure.mass_kg, group=0 if figure.body is None else HIDDEN_GROUP,
+        contype=BODY_BIT if piece.solid else 0, conaffinity=ROOM_BIT if piece.solid else 0,
+        friction=[0.8, 0.01, 0.002], priority=1, solref=[0.02, 1.0], **shape,
+    )  # fmt: skip
+
+
 def add_person(spec: Any, prefix: str, figure: Figure) -> None:
-    """Put a person into the world: bodies, geoms, position actuators, and a mocap body welded to the pelvis.
+    """Put a person into the world: bodies, geoms, skins, position actuators, and a mocap body welded to the pelvis.
 
     The weld is the person's balance: while it holds, the pelvis follows a target; a fall begins by switching it off.
     """
-    h = figure.height_m
     parts = _skeleton(spec, prefix, figure)
-    cloths = _materials(spec, prefix, figure.look)
-    pieces = _trunk(figure.girth, not figure.look.bald) + [
-        piece for side in ("l", "r") for piece in _limbs(side, figure.girth, figure.look)
-    ]
-    for piece in pieces:
-        shape: dict[str, Any] = {
-            "size": [piece.radius * h, 0, 0],
-            "fromto": [v * h for v in (*piece.start, *piece.end)],
-        }
-        if piece.size is not None:
-            shape = {"size": [v * h for v in piece.size], "pos": [v * h for v in piece.start]}
-        kind = mujoco.mjtGeom.mjGEOM_CAPSULE if piece.size is None else mujoco.mjtGeom.mjGEOM_ELLIPSOID
-        parts[piece.part].add_geom(
-            type=kind, material=cloths[piece.cloth], mass=piece.mass_share * figure.mass_kg,
-            contype=BODY_BIT if piece.solid else 0, conaffinity=ROOM_BIT if piece.solid else 0,
-            friction=[0.8, 0.01, 0.002], priority=1, solref=[0.02, 1.0], **shape,
-        )  # fmt: skip
+    cloths = _materials(spec, prefix, figure)
+    for piece in _pieces(figure):
+        _add_geom(parts[piece.part], piece, figure, cloths[piece.cloth])
+    if figure.body is not None:
+        add_skins(spec, prefix, figure.body, cloths)
     for joint in JOINTS:
         actuator = spec.add_actuator(name=prefix + joint.name, target=prefix + joint.name)
         actuator.trntype = mujoco.mjtTrn.mjTRN_JOINT

@@ -1,0 +1,133 @@
+"""A person's build: lengths of the segments and girths of the solid geoms, all as shares of body height.
+
+Average lengths: D. A. Winter, Biomechanics and Motor Control of Human Movement (2009), figure 4.1. The girths of an
+average build are those at which capsules looked like people; a body's own build is measured on its mesh.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from training.synth.bodies.files import Floats
+from training.synth.bodies.rig import PART_INDEX, Rest
+
+Xyz = tuple[float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """Shares of body height. Offsets of a part's joint in its parent (left side; y is mirrored on the right), lengths
+    along limbs, radii of capsules; *_x is how far the capsule lies before the joint, head is the skull's centre.
+    """
+
+    waist: Xyz = (0.0, 0.0, 0.085)
+    neck: Xyz = (0.0, 0.0, 0.218)
+    shoulder: Xyz = (0.0, 0.115, 0.191)
+    hip: Xyz = (0.0, 0.055, 0.0)
+    upper_arm: float = 0.186
+    forearm: float = 0.146
+    thigh: float = 0.245
+    shin: float = 0.246
+    foot_height: float = 0.039
+    heel: float = -0.046
+    toe: float = 0.113
+    pelvis_x: float = 0.0
+    belly_x: float = 0.0
+    chest_x: float = 0.0
+    head: Xyz = (0.008, 0.0, 0.098)
+    pelvis_r: float = 0.056
+    belly_r: float = 0.056
+    chest_r: float = 0.060
+    head_r: float = 0.052
+    upper_arm_r: float = 0.028
+    forearm_r: float = 0.022
+    thigh_r: float = 0.047
+    shin_r: float = 0.031
+
+    @property
+    def hip_height(self) -> float:
+        """Height of the hip joints over the sole when standing straight."""
+        return self.thigh + self.shin + self.foot_height
+
+
+def average_build(girth: float) -> Build:
+    """Winter's lengths with girths for `girth` (1 is slim average); arms and shins grow half as much as the trunk."""
+    thick = 0.5 + 0.5 * girth
+    return Build(
+        pelvis_r=0.056 * girth, belly_r=0.056 * girth, chest_r=0.060 * girth, thigh_r=0.047 * girth,
+        upper_arm_r=0.028 * thick, forearm_r=0.022 * thick, shin_r=0.031 * thick,
+    )  # fmt: skip
+
+
+def standing_height(place: Floats, sole: float, rest: Rest) -> float:
+    """Height in m of a shaped body with its legs straight; `place` its drawn vertices in m, `sole` their floor."""
+    legs = sum(np.linalg.norm(rest.of(a)[0] - rest.of(b)[0]) for a, b in (("l_thigh", "l_shin"), ("l_shin", "l_foot")))
+    return float(legs + rest.of("l_foot")[0][2] - sole + place[:, 2].max() - rest.of("pelvis")[0][2])
+
+
+def measured_build(place: Floats, weights: Floats, rest: Rest, sole: float, height: float) -> Build:
+    """The build of a shaped body: place (n, 3) of the drawn base vertices in m, their part weights (n, parts)."""
+
+    def between(part: str, parent: str) -> Floats:
+        return np.asarray(rest.of(part)[0] - rest.of(parent)[0]) / height
+
+    def own(part: str) -> Floats:
+        """The vertices that follow a part, in its frame."""
+        origin, turn = rest.of(part)
+        return np.asarray((place[weights[:, PART_INDEX[part]] > 0.6] - origin) @ turn) / height
+
+    def thickness(part: str) -> float:
+        """Distance of a limb's surface from its axis, the upper quartile: what lies on the floor is the thick part."""
+        local = own(part)
+        length = np.quantile(-local[:, 2], 0.9)
+        middle = local[(local[:, 2] < -0.15 * length) & (local[:, 2] > -0.85 * length)]
+        return float(np.quantile(np.hypot(middle[:, 0], middle[:, 1]), 0.75))
+
+    def slab(part: str, low: float, high: float) -> tuple[float, float]:
+        """Middle and half depth, front to back, of a slice of the trunk near its middle line."""
+        local = own(part)
+        slice_x = local[(local[:, 2] > low) & (local[:, 2] < high) & (np.abs(local[:, 1]) < 0.06), 0]
+        back, front = np.quantile(slice_x, [0.03, 0.97])
+        return float(0.5 * (front + back)), float(0.5 * (front - back))
+
+    waist, neck, shoulder, hip = (
+        between(*pair)
+        for pair in (("chest", "pelvis"), ("head", "chest"), ("l_upper_arm", "chest"), ("l_thigh", "pelvis"))
+    )
+    pelvis_x, pelvis_r = slab("pelvis", -0.03, 0.05)
+    belly_x, belly_r = slab("chest", 0.0, 0.06)
+    chest_x, chest_r = slab("chest", 0.09, 0.17)
+    head, foot = own("head"), own("l_foot")
+    skull = head[head[:, 2] > np.quantile(head[:, 2], 0.97) - 0.09]
+    back, front = np.quantile(skull[:, 0], [0.02, 0.9])
+    head_r = float(0.5 * (front - back))
+    return Build(
+        waist=_xyz(waist), neck=_xyz(neck), shoulder=_xyz(shoulder), hip=_xyz(hip),
+        upper_arm=float(np.linalg.norm(between("l_forearm", "l_upper_arm"))),
+        forearm=_hand_to_wrist(own("l_forearm")),
+        thigh=float(np.linalg.norm(between("l_shin", "l_thigh"))),
+        shin=float(np.linalg.norm(between("l_foot", "l_shin"))),
+        foot_height=float(rest.of("l_foot")[0][2] - sole) / height,
+        heel=float(foot[:, 0].min()), toe=float(foot[:, 0].max()),
+        pelvis_x=pelvis_x, belly_x=belly_x, chest_x=chest_x,
+        head=(float(0.5 * (front + back)), 0.0, float(head[:, 2].max()) - head_r),
+        pelvis_r=pelvis_r, belly_r=belly_r, chest_r=chest_r, head_r=head_r,
+        upper_arm_r=thickness("l_upper_arm"), forearm_r=thickness("l_forearm"),
+        thigh_r=thickness("l_thigh"), shin_r=thickness("l_shin"),
+    )  # fmt: skip
+
+
+HAND: Final = 0.079
+
+
+def _hand_to_wrist(forearm: Floats) -> float:
+    """Length of the forearm without the hand; the hand's geom ends HAND of body height beyond the wrist."""
+    return float(-forearm[:, 2].min()) - HAND
+
+
+def _xyz(vector: Floats) -> Xyz:
+    x, y, z = (float(value) for value in vector)
+    return x, y, z
