@@ -56,7 +56,7 @@ def visible(owner: NDArray[np.uint8]) -> NDArray[np.bool_]:
 
 
 def boxes(clip: Clip) -> NDArray[np.float32]:
-    """Where each person is: float32 (T, 2, 4), x0, y0, x1, y1 in pixels of the raster (x1, y1 exclusive), nan unseen."""
+    """Where each person is: float32 (T, 2, 4), x0, y0, x1, y1 in raster pixels (x1, y1 exclusive), nan unseen."""
     out = np.full((len(clip.owner), PEOPLE, 4), np.nan, np.float32)
     for step, person in zip(*np.nonzero(visible(clip.owner)), strict=True):
         theirs = clip.owner[step] == person + 1

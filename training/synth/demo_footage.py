@@ -76,53 +76,53 @@ class EveningRoom(RoomBuilder):
         picture = np.clip(255 * light[..., None] * np.array(colour), 0, 255).astype(np.uint8)
         return np.asarray(cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA), np.uint8)
 
-    def _soft(self) -> str:
+    def soft(self) -> str:
         self._count_cloth = getattr(self, "_count_cloth", -1) + 1
         colour = self.CLOTH[self._count_cloth % len(self.CLOTH)]
-        return self._material(self._tinted(grained(self.rng, 0.05, 0.8), colour, 64))
+        return self.material(self._tinted(grained(self.rng, 0.05, 0.8), colour, 64))
 
-    def _hard(self) -> str:
-        return self._material(self._tinted(planks(self.rng), self.WOOD, 64))
+    def hard(self) -> str:
+        return self.material(self._tinted(planks(self.rng), self.WOOD, 64))
 
-    def _material(self, picture: Picture | None, repeat: tuple[float, float] = (1, 1), glow: float = 0.0) -> str:
-        name = super()._material(picture, repeat, glow)
+    def material(self, picture: Picture | None, repeat: tuple[float, float] = (1, 1), glow: float = 0.0) -> str:
+        name = super().material(picture, repeat, glow)
         if picture is None:
             colour = self.PLAIN[self._count % len(self.PLAIN)]
             self.spec.material(name).rgba = [*colour, 1.0]
         return name
 
     def _plain(self, colour: tuple[float, float, float], glow: float = 0.0) -> str:
-        name = super()._material(None, glow=glow)
+        name = super().material(None, glow=glow)
         self.spec.material(name).rgba = [*colour, 1.0]
         return name
 
-    def _shell(self) -> None:
+    def shell(self) -> None:
         (hx, hy), h = self.room.half, self.room.height
-        floor = self._material(self._tinted(planks(self.rng), (0.62, 0.44, 0.28), 256), (2, 2))
-        self._surface([0, 0, 0], [hx, hy], [1, 0, 0, 0, 1, 0], floor)
-        self._surface([0, 0, h], [hx, hy], [1, 0, 0, 0, -1, 0], self._plain((0.9, 0.9, 0.88)))
-        paint = self._material(self._tinted(grained(self.rng, 0.015, 6), (0.80, 0.76, 0.66), 256))
+        floor = self.material(self._tinted(planks(self.rng), (0.62, 0.44, 0.28), 256), (2, 2))
+        self.surface([0, 0, 0], [hx, hy], [1, 0, 0, 0, 1, 0], floor)
+        self.surface([0, 0, h], [hx, hy], [1, 0, 0, 0, -1, 0], self._plain((0.9, 0.9, 0.88)))
+        paint = self.material(self._tinted(grained(self.rng, 0.015, 6), (0.80, 0.76, 0.66), 256))
         walls = (([hx, 0.0], [0, -1, 0]), ([0.0, hy], [1, 0, 0]), ([-hx, 0.0], [0, 1, 0]), ([0.0, -hy], [-1, 0, 0]))
         for (x, y), along in walls:
             half = hy if x else hx
-            self._surface([x, y, h / 2], [half, h / 2], [*along, 0, 0, 1], paint)
+            self.surface([x, y, h / 2], [half, h / 2], [*along, 0, 0, 1], paint)
             board = [0.012 if x else hx, hy if x else 0.012, 0.05]
-            self._geom([x, y, 0.05], board, self._plain((0.92, 0.90, 0.86)), solid=False)
+            self.box([x, y, 0.05], board, self._plain((0.92, 0.90, 0.86)), solid=False)
 
-    def _clutter(self) -> None:
+    def clutter(self) -> None:
         """Window, lamp, pictures."""
         hx, hy = self.room.half
         frame, white = self._plain((0.35, 0.25, 0.18)), self._plain((0.93, 0.92, 0.88))
-        self._geom([hx, 0.75, 1.55], [0.02, 0.62, 0.55], white, solid=False)
+        self.box([hx, 0.75, 1.55], [0.02, 0.62, 0.55], white, solid=False)
         for y in (0.45, 1.05):
-            self._geom([hx - 0.01, y, 1.55], [0.02, 0.26, 0.48], self._plain((0.07, 0.10, 0.22), 0.5), solid=False)
+            self.box([hx - 0.01, y, 1.55], [0.02, 0.26, 0.48], self._plain((0.07, 0.10, 0.22), 0.5), solid=False)
         for y in (0.02, 1.48):
-            self._geom([hx - 0.06, y, 1.35], [0.04, 0.16, 0.85], self._plain((0.52, 0.33, 0.30)), solid=False)
+            self.box([hx - 0.06, y, 1.35], [0.04, 0.16, 0.85], self._plain((0.52, 0.33, 0.30)), solid=False)
         for x, w, z, colour in ((-1.75, 0.30, 1.65, (0.35, 0.48, 0.52)), (-1.15, 0.14, 1.75, (0.70, 0.58, 0.35))):
-            self._geom([x, hy, z], [w, 0.015, 0.22], frame, solid=False)
-            self._geom([x, hy - 0.01, z], [w - 0.04, 0.015, 0.18], self._plain(colour), solid=False)
-        self._geom([0.55, 1.96, 0.62], [0.03, 0.03, 0.09], frame, solid=False)
-        self._geom([0.55, 1.96, 0.80], [0.11, 0.11, 0.10], self._plain((1.0, 0.88, 0.62), 0.95), solid=False)
+            self.box([x, hy, z], [w, 0.015, 0.22], frame, solid=False)
+            self.box([x, hy - 0.01, z], [w - 0.04, 0.015, 0.18], self._plain(colour), solid=False)
+        self.box([0.55, 1.96, 0.62], [0.03, 0.03, 0.09], frame, solid=False)
+        self.box([0.55, 1.96, 0.80], [0.11, 0.11, 0.10], self._plain((1.0, 0.88, 0.62), 0.95), solid=False)
 
 
 def story(seed: int) -> Script:

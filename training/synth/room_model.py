@@ -1,230 +1,198 @@
-"""A room plan as MuJoCo geoms: textured walls, boxes with seats, legs, cushions, a window, clutter, a curtain."""
+"""A room plan as MuJoCo geoms: floor, walls with windows, doors, pictures, rails, the furniture, clutter, a curtain."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import mujoco
 import numpy as np
 
-from training.synth.people import BODY_BIT, ROOM_BIT
-from training.synth.rooms import Item, Room
-from training.synth.textures import Picture, floor_picture, furniture_picture, wall_picture
+from training.synth.builder import Builder, Decor
+from training.synth.furniture import furnish
+from training.synth.rooms import Room
+from training.synth.textures import floor_picture, room_photo, wall_picture
 
-BOX: Final = mujoco.mjtGeom.mjGEOM_BOX
-PLANE: Final = mujoco.mjtGeom.mjGEOM_PLANE
+__all__ = ["Decor", "RoomBuilder"]
 
 
 @dataclass(frozen=True)
-class Decor:
-    """How a room looks: where the photographs are, whether walls show them, whether a blanket lies on the bed."""
+class WallDecor:
+    """How many things hang on the walls of a kind of room: upper bounds, and the chance of a handrail along a wall."""
 
-    data: Path | None
-    photo_walls: bool
-    blanket: bool = False
-    curtain: bool = False
+    doors: int
+    pictures: int
+    radiators: int
+    rail: float
 
 
-class RoomBuilder:
-    """Adds one room to a model specification; all looks come from the generator it is given."""
+WALL_DECOR: Final = {
+    "bedroom": WallDecor(2, 4, 1, 0.15),
+    "day_room": WallDecor(2, 6, 2, 0.1),
+    "corridor": WallDecor(6, 4, 1, 0.7),
+    "bathroom": WallDecor(1, 1, 1, 0.5),
+    "kitchen": WallDecor(2, 3, 1, 0.05),
+}
+CLUTTER: Final = {"bedroom": 7, "day_room": 7, "corridor": 3, "bathroom": 3, "kitchen": 5}
+"""At most so many things lie about."""
 
-    def __init__(self, spec: Any, room: Room, decor: Decor, rng: np.random.Generator) -> None:
-        self.spec, self.room, self.decor, self.rng = spec, room, decor, rng
-        self._count = 0
+
+@dataclass(frozen=True)
+class Wall:
+    """One wall: the middle of its foot, its direction to the right as seen from inside, its half length in m."""
+
+    foot: tuple[float, float]
+    along: tuple[float, float]
+    half: float
+
+    def place(self, x: float, z: float, off: float = 0.0) -> list[float]:
+        """A place on the wall: x to the right of its middle, z up, `off` into the room."""
+        inward = (self.along[1], -self.along[0])
+        return [
+            self.foot[0] + self.along[0] * x + inward[0] * off,
+            self.foot[1] + self.along[1] * x + inward[1] * off,
+            z,
+        ]
+
+    @property
+    def axes(self) -> list[float]:
+        """x along the wall and y up, so that a plane shows its picture to the room."""
+        return [*self.along, 0, 0, 0, 1]
+
+    def slab(self, half_width: float, half_height: float, thick: float) -> list[float]:
+        """Half sizes of a box against the wall."""
+        return [max(abs(self.along[0]) * half_width, thick), max(abs(self.along[1]) * half_width, thick), half_height]
+
+
+def walls_of(room: Room) -> tuple[Wall, ...]:
+    """The four walls, in the order that Room.window counts them."""
+    hx, hy = room.half
+    return (
+        Wall((hx, 0), (0, -1), hy), Wall((0, hy), (1, 0), hx), Wall((-hx, 0), (0, 1), hy), Wall((0, -hy), (-1, 0), hx)
+    )  # fmt: skip
+
+
+class RoomBuilder(Builder):
+    """Adds one room to a model specification."""
 
     def build(self) -> None:
         """Floor, ceiling, walls, furniture, clutter."""
-        self._shell()
+        self.shell()
         for item in self.room.items:
-            _PARTS[item.kind](self, item)
-        self._clutter()
+            furnish(self, item)
+        self.clutter()
         if self.decor.curtain:
-            self._curtain()
+            self.curtain()
 
-    def _material(self, picture: Picture | None, repeat: tuple[float, float] = (1, 1), glow: float = 0.0) -> str:
-        """A material from a picture (cube for square 64 px pictures, flat otherwise) or a plain random colour."""
-        self._count += 1
-        name = f"room{self._count}"
-        material = self.spec.add_material(
-            name=name, specular=float(self.rng.uniform(0, 0.25)), shininess=0.3, emission=glow
-        )
-        if picture is None:
-            value = self.rng.uniform(0.08, 0.95)
-            material.rgba = [*np.clip(value * (1 + self.rng.normal(0, 0.15, 3)), 0.02, 1), 1.0]
-            return name
-        cube = picture.shape[0] == picture.shape[1] == 64
-        kind = mujoco.mjtTexture.mjTEXTURE_CUBE if cube else mujoco.mjtTexture.mjTEXTURE_2D
-        height = picture.shape[0] * (6 if cube else 1)
-        texture = self.spec.add_texture(name=name, type=kind, width=picture.shape[1], height=height, nchannel=3)
-        texture.data = (np.tile(picture, (6, 1, 1)) if cube else picture).tobytes()
-        material.textures[mujoco.mjtTextureRole.mjTEXROLE_RGB] = name
-        material.texrepeat = list(repeat)
-        return name
-
-    def _surface(self, place: list[float], size: list[float], axes: list[float], material: str) -> None:
-        x, y = np.array(axes[:3], float), np.array(axes[3:], float)
-        turn = np.zeros(4)
-        mujoco.mju_mat2Quat(turn, np.stack([x, y, np.cross(x, y)], axis=1).ravel())
-        self.spec.worldbody.add_geom(
-            type=PLANE,
-            pos=place,
-            size=[*size, 0.1],
-            material=material,
-            contype=ROOM_BIT,
-            conaffinity=BODY_BIT,
-            quat=turn,
-        )
-
-    def _shell(self) -> None:
+    def shell(self) -> None:
+        """Floor, ceiling and walls with what hangs on them."""
         rng, (hx, hy), h = self.rng, self.room.half, self.room.height
-        repeat = float(rng.uniform(1, 3))
-        floor = self._material(floor_picture(self.decor.data, rng), (repeat * hx / 2, repeat * hy / 2))
-        self._surface([0, 0, 0], [hx, hy], [1, 0, 0, 0, 1, 0], floor)
-        self._surface([0, 0, h], [hx, hy], [1, 0, 0, 0, -1, 0], self._material(None))
-        same = wall_picture(self.decor.data, rng, False)
-        walls = (([hx, 0], [0, -1, 0]), ([0, hy], [1, 0, 0]), ([-hx, 0], [0, 1, 0]), ([0, -hy], [-1, 0, 0]))
-        for index, ((x, y), along) in enumerate(walls):
-            picture = wall_picture(self.decor.data, rng, True) if self.decor.photo_walls else same
-            half = hy if x else hx
-            # MuJoCo planes show their texture on the side of the normal: x along the wall, y up.
-            self._surface([x, y, h / 2], [half, h / 2], [*along, 0, 0, 1], self._material(picture))
-            if index == self.room.window and not self.decor.photo_walls:
-                self._window([x, y], along, half)
+        repeat, tiled = float(rng.uniform(1, 3)), self.room.kind == "bathroom"
+        floor = self.material(floor_picture(self.decor.data, rng, tiled), (repeat * hx / 2, repeat * hy / 2))
+        self.spec.material(floor).reflectance = self.decor.shine
+        self.surface([0, 0, 0], [hx, hy], [1, 0, 0, 0, 1, 0], floor)
+        self.surface([0, 0, h], [hx, hy], [1, 0, 0, 0, -1, 0], self.shade(0.5, 0.95))
+        same = self.material(wall_picture(self.decor.data, rng, False, tiled))
+        photos = self.decor.photo_walls and not tiled
+        for index, wall in enumerate(walls_of(self.room)):
+            backdrop = photos and rng.random() < 0.75
+            paper = self.material(wall_picture(self.decor.data, rng, True)) if backdrop else same
+            self.surface(wall.place(0, h / 2), [wall.half, h / 2], wall.axes, paper)
+            if not backdrop:
+                self._dress_wall(wall, index == self.room.window)
 
-    def _window(self, foot: Sequence[float], along: Sequence[float], half: float) -> None:
+    def _dress_wall(self, wall: Wall, window: bool) -> None:
+        """Window, skirting board, doors, pictures, radiators, handrail."""
+        rng, decor = self.rng, WALL_DECOR[self.room.kind]
+        if window:
+            self._window(wall)
+        self.box(wall.place(0, 0.05), wall.slab(wall.half, 0.05, 0.012), self.shade(0.1, 0.95), solid=False)
+        for _ in range(int(rng.integers(0, decor.doors + 1)) // 2):
+            self._door(wall)
+        for _ in range(int(rng.integers(0, decor.pictures + 1)) // 2):
+            self._picture(wall)
+        if rng.random() < 0.2 * decor.radiators:
+            self._radiator(wall)
+        if rng.random() < decor.rail:
+            self._rail(wall)
+
+    def _spot(self, wall: Wall, half: float) -> float:
+        """A random place along a wall for something of that half width."""
+        return float(self.rng.uniform(-1, 1)) * max(0.0, wall.half - half - 0.05)
+
+    def _window(self, wall: Wall) -> None:
+        """A frame around a bright or dark pane or a view, half the time between hanging curtains."""
         rng = self.rng
-        w, z = float(rng.uniform(0.4, min(1.0, 0.8 * half))), float(rng.uniform(1.4, 1.6))
-        shift = float(rng.uniform(-1, 1) * (half - w) * 0.8)
-        place = [foot[0] + along[0] * shift, foot[1] + along[1] * shift, z]
-        size = [max(abs(along[0]) * w, 0.02), max(abs(along[1]) * w, 0.02), 0.55]
-        frame = [max(abs(along[0]) * (w + 0.06), 0.015), max(abs(along[1]) * (w + 0.06), 0.015), 0.61]
-        self._geom(place, frame, self._material(None), solid=False)
-        self._geom(place, size, self._material(None, glow=float(rng.uniform(0.0, 0.9))), solid=False)
+        w, z = float(rng.uniform(0.4, max(0.45, min(1.1, 0.8 * wall.half)))), float(rng.uniform(1.4, 1.6))
+        x = self._spot(wall, w + 0.06)
+        frame = self.shade(0.2, 0.98)
+        self.box(wall.place(x, z), wall.slab(w + 0.06, 0.61, 0.015), frame, solid=False)
+        view = room_photo(self.decor.data, rng) if rng.random() < 0.5 else None
+        pane = self.material(view, glow=float(rng.uniform(0.0, 0.9)))
+        self.surface(wall.place(x, z, 0.02), [w, 0.55], wall.axes, pane, solid=False)
+        self.box(wall.place(x, z), wall.slab(0.025, 0.55, 0.03), frame, solid=False)
+        if rng.random() < 0.5:
+            cloth = self.soft()
+            for side in (-1, 1):
+                hung = wall.place(x + side * (w + 0.1), z - 0.2, 0.05)
+                self.box(hung, wall.slab(0.18, 0.95, 0.03), cloth, solid=False)
 
-    def _geom(self, place: list[float], size: list[float], material: str, yaw: float = 0.0, solid: bool = True) -> None:
+    def _door(self, wall: Wall) -> None:
+        """A closed door with its frame and handle."""
+        x = self._spot(wall, 0.5)
+        self.box(wall.place(x, 1.03), wall.slab(0.5, 1.05, 0.02), self.shade(0.2, 0.95), solid=False)
+        leaf = self.hard() if self.rng.random() < 0.5 else self.shade(0.15, 0.95)
+        self.box(wall.place(x, 1.0), wall.slab(0.43, 1.0, 0.03), leaf, solid=False)
+        side = float(self.rng.choice([-1, 1]))
+        handle = wall.place(x + side * 0.36, 1.02, 0.05)
+        self.box(handle, wall.slab(0.06, 0.015, 0.02), self.shade(0.2, 0.8), solid=False)
+
+    def _picture(self, wall: Wall) -> None:
+        """A frame with a photograph or a plain poster."""
+        rng = self.rng
+        w, h = float(rng.uniform(0.12, 0.5)), float(rng.uniform(0.12, 0.4))
+        x, z = self._spot(wall, w), float(rng.uniform(1.3, 1.9))
+        self.box(wall.place(x, z), wall.slab(w + 0.03, h + 0.03, 0.012), self.shade(0.03, 0.9), solid=False)
+        shown = room_photo(self.decor.data, rng) if rng.random() < 0.6 else None
+        self.surface(wall.place(x, z, 0.016), [w, h], wall.axes, self.material(shown), solid=False)
+
+    def _radiator(self, wall: Wall) -> None:
+        w = float(self.rng.uniform(0.3, 0.7))
+        x, white = self._spot(wall, w), self.shade(0.6, 0.98)
+        for rib in np.linspace(-w, w, 9):
+            self.box(wall.place(x + float(rib), 0.45, 0.04), wall.slab(0.03, 0.28, 0.04), white, solid=False)
+
+    def _rail(self, wall: Wall) -> None:
+        """A handrail; in a corridor along the whole wall, else a short one."""
+        whole = self.room.kind == "corridor"
+        w = wall.half - 0.1 if whole else float(self.rng.uniform(0.25, 0.5))
+        x = 0.0 if whole else self._spot(wall, w)
+        z = float(self.rng.uniform(0.8, 0.95))
+        self.box(wall.place(x, z, 0.06), wall.slab(w, 0.025, 0.02), self.hard(), solid=False)
+
+    def clutter(self) -> None:
+        """Small things on the floor along the walls: boxes, bags, balls, shoes, a basket."""
+        rng, walls = self.rng, walls_of(self.room)
+        for _ in range(int(rng.integers(0, CLUTTER[self.room.kind] + 1))):
+            wall = walls[int(rng.integers(4))]
+            size = [float(v) for v in rng.uniform(0.05, 0.2, 3)]
+            place = wall.place(self._spot(wall, 0.2), size[2], float(rng.uniform(0.1, 0.35)))
+            if rng.random() < 0.6:
+                self.box(place, size, self.material(None), float(rng.uniform(0, 3)), solid=False)
+            else:
+                self._round(place, size)
+
+    def _round(self, place: Sequence[float], size: Sequence[float]) -> None:
         self.spec.worldbody.add_geom(
-            type=BOX, pos=place, size=size, material=material, quat=[np.cos(yaw / 2), 0, 0, np.sin(yaw / 2)],
-            contype=ROOM_BIT if solid else 0, conaffinity=BODY_BIT if solid else 0, solref=[0.02, 1.0],
+            type=mujoco.mjtGeom.mjGEOM_ELLIPSOID, pos=list(place), size=list(size), material=self.material(None),
+            contype=0, conaffinity=0,
         )  # fmt: skip
 
-    def _part(
-        self, item: Item, place: tuple[float, float, float], size: tuple[float, float, float], material: str
-    ) -> None:
-        """A box in the item's own axes."""
-        x, y = item.world(place[0], place[1])
-        self._geom([x, y, place[2]], [max(v, 0.004) for v in size], material, item.yaw)
-
-    def _soft(self) -> str:
-        return self._material(furniture_picture(self.decor.data, self.rng, True))
-
-    def _hard(self) -> str:
-        return self._material(furniture_picture(self.decor.data, self.rng, False))
-
-    def bed(self, item: Item) -> None:
-        """Frame, mattress, headboard, pillow, and a blanket that may lie flat or over the sleeper."""
-        (hx, hy), top = item.half, item.seat_m
-        wood, sheet, cover = self._hard(), self._material(None), self._soft()
-        self._part(item, (0, 0, (top - 0.18) / 2 + 0.04), (hx, hy, (top - 0.18) / 2 - 0.04), wood)
-        self._part(item, (0, 0, top - 0.09), (hx - 0.02, hy - 0.02, 0.09), sheet)
-        self._part(item, (-hx, 0, item.height / 2), (0.03, hy, item.height / 2), wood)
-        pillow = self.spec.worldbody.add_geom(
-            type=mujoco.mjtGeom.mjGEOM_ELLIPSOID, size=[0.2, min(0.35, 0.8 * hy), 0.08], material=sheet, contype=0,
-            conaffinity=0, quat=[np.cos(item.yaw / 2), 0, 0, np.sin(item.yaw / 2)],
-        )  # fmt: skip
-        pillow.pos = [*item.world(-hx + 0.28, 0), top + 0.03]
-        if self.decor.blanket:
-            mound = self.spec.worldbody.add_geom(
-                type=mujoco.mjtGeom.mjGEOM_ELLIPSOID, size=[0.75, hy + 0.05, 0.27], material=cover, contype=0,
-                conaffinity=0, quat=[np.cos(item.yaw / 2), 0, 0, np.sin(item.yaw / 2)],
-            )  # fmt: skip
-            mound.pos = [*item.world(0.32, 0), top]
-        elif self.rng.random() < 0.5:
-            self._part(item, (0.35 * hx, 0, top + 0.005), (0.62 * hx, hy + 0.01, 0.012), cover)
-
-    def sofa(self, item: Item) -> None:
-        """Base, back, arms, seat cushions."""
-        (hx, hy), seat, cloth = item.half, item.seat_m, self._soft()
-        cushion = cloth if self.rng.random() < 0.6 else self._soft()
-        self._part(item, (0, 0, seat / 2 - 0.05), (hx, hy, seat / 2 - 0.05), cloth)
-        self._part(item, (-hx + 0.11, 0, item.height / 2), (0.11, hy, item.height / 2), cloth)
-        for side in (-1, 1):
-            self._part(item, (0, side * (hy - 0.08), seat / 2 + 0.1), (hx, 0.08, seat / 2 + 0.1), cloth)
-            self._part(item, (0.08, side * (hy - 0.16) / 2, seat - 0.06), (hx - 0.1, (hy - 0.18) / 2, 0.06), cushion)
-
-    def chair(self, item: Item) -> None:
-        """Seat, back, four legs."""
-        (hx, hy), seat, wood = item.half, item.seat_m, self._hard()
-        self._part(item, (0, 0, seat - 0.025), (hx, hy, 0.025), self._soft() if self.rng.random() < 0.4 else wood)
-        self._part(item, (-hx + 0.015, 0, (item.height + seat) / 2), (0.015, hy, (item.height - seat) / 2), wood)
-        self._legs(item, seat - 0.05, wood)
-
-    def table(self, item: Item) -> None:
-        """Top and four legs."""
-        wood = self._hard()
-        self._part(item, (0, 0, item.height - 0.02), (item.half[0], item.half[1], 0.02), wood)
-        self._legs(item, item.height - 0.04, wood)
-
-    def _legs(self, item: Item, height: float, wood: str) -> None:
-        for sx in (-1, 1):
-            for sy in (-1, 1):
-                place = (sx * (item.half[0] - 0.025), sy * (item.half[1] - 0.025), height / 2)
-                self._part(item, place, (0.022, 0.022, height / 2), wood)
-
-    def cupboard(self, item: Item) -> None:
-        """A closed box with a door line and handles."""
-        (hx, hy), h, wood = item.half, item.height, self._hard()
-        self._part(item, (0, 0, h / 2), (hx, hy, h / 2), wood)
-        self._part(item, (hx, 0, h / 2), (0.006, 0.01, h / 2 - 0.05), self._material(None))
-        for side in (-1, 1):
-            self._part(item, (hx, side * 0.07, 0.55 * h), (0.015, 0.01, 0.05), self._material(None))
-
-    def shelf(self, item: Item) -> None:
-        """An open shelf with a few things on its boards."""
-        (hx, hy), h, wood = item.half, item.height, self._hard()
-        self._part(item, (-hx + 0.01, 0, h / 2), (0.01, hy, h / 2), wood)
-        for side in (-1, 1):
-            self._part(item, (0, side * hy, h / 2), (hx, 0.012, h / 2), wood)
-        for z in np.arange(0.05, h, 0.38):
-            self._part(item, (0, 0, float(z)), (hx, hy, 0.012), wood)
-            w = float(self.rng.uniform(0.1, 0.8) * hy)
-            self._part(item, (0, (hy - w) * 0.8, float(z) + 0.12), (hx * 0.7, w, 0.11), self._material(None))
-
-    def tv(self, item: Item) -> None:
-        """A low board with a screen on it."""
-        (hx, hy), h = item.half, item.height
-        self._part(item, (0, 0, 0.25), (hx, hy, 0.25), self._hard())
-        self._part(item, (0, 0, (h + 0.55) / 2), (0.02, hy * 0.85, (h - 0.55) / 2), self._material(None))
-
-    def rug(self, item: Item) -> None:
-        """A flat cloth on the floor; nobody trips over its edge by contact."""
-        self._geom(
-            [*item.centre, item.height / 2],
-            [item.half[0], item.half[1], item.height / 2],
-            self._soft(),
-            item.yaw,
-            solid=False,
-        )
-
-    def _clutter(self) -> None:
-        """Small things on the floor along the walls and on the walls."""
-        rng, (hx, hy) = self.rng, self.room.half
-        for _ in range(int(rng.integers(0, 5))):
-            size = [float(v) for v in rng.uniform(0.06, 0.2, 3)]
-            x, y = float(rng.uniform(-hx, hx)), float(rng.choice([-1, 1]) * (hy - 0.2))
-            self._geom([x, y, size[2]], size, self._material(None), float(rng.uniform(0, 3)), solid=False)
-        if not self.decor.photo_walls:
-            for _ in range(int(rng.integers(0, 4))):
-                x, z = float(rng.uniform(-hx, hx)), float(rng.uniform(1.2, 1.9))
-                size = [float(rng.uniform(0.1, 0.4)), 0.012, float(rng.uniform(0.1, 0.35))]
-                self._geom([x, float(rng.choice([-1, 1])) * hy, z], size, self._material(None), solid=False)
-
-    def _curtain(self) -> None:
+    def curtain(self) -> None:
         """Slats that hang beside a wall and swing as one mocap body."""
-        body = self.spec.worldbody.add_body(name="curtain", mocap=True)
-        (hx, hy), cloth = self.room.half, self._soft()
+        body: Any = self.spec.worldbody.add_body(name="curtain", mocap=True)
+        (hx, hy), cloth = self.room.half, self.soft()
         y = float(self.rng.choice([-1, 1])) * (hy - 0.08)
         x0 = float(self.rng.uniform(-0.7, 0.2) * hx)
         for index in range(8):
@@ -232,17 +200,3 @@ class RoomBuilder:
                 type=mujoco.mjtGeom.mjGEOM_CAPSULE, size=[0.045, 0.7, 0], material=cloth, contype=0, conaffinity=0
             )
             geom.pos = [x0 + 0.08 * index, y + 0.03 * (index % 2), 1.25]
-
-
-_PARTS: Final[dict[str, Callable[[RoomBuilder, Item], None]]] = {
-    "bed": RoomBuilder.bed,
-    "sofa": RoomBuilder.sofa,
-    "armchair": RoomBuilder.sofa,
-    "chair": RoomBuilder.chair,
-    "table": RoomBuilder.table,
-    "wardrobe": RoomBuilder.cupboard,
-    "chest": RoomBuilder.cupboard,
-    "shelf": RoomBuilder.shelf,
-    "tv": RoomBuilder.tv,
-    "rug": RoomBuilder.rug,
-}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
@@ -43,12 +43,16 @@ class Item:
 
 @dataclass(frozen=True)
 class Room:
-    """Half sizes of the floor and the height in m; furniture; `window` names the wall that has one (-1: none)."""
+    """Half sizes of the floor and the height in m; furniture; `window` names the wall that has one (-1: none).
+
+    kind is a key of ROOM_KINDS.
+    """
 
     half: Xy
     height: float
     items: tuple[Item, ...] = ()
     window: int = -1
+    kind: str = "bedroom"
     seats: tuple[Item, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -73,20 +77,79 @@ class Room:
         return all(self.free((a[0] + s * (b[0] - a[0]), a[1] + s * (b[1] - a[1])), margin) for s in shares)
 
 
-_SIZES: Final[dict[str, tuple[tuple[float, float], tuple[float, float], tuple[float, float], tuple[float, float]]]] = {
+_Range = tuple[float, float]
+
+_SIZES: Final[dict[str, tuple[_Range, _Range, _Range, _Range]]] = {
     # kind: half depth, half width, height, seat height (ranges in m; typical catalogue sizes)
     "bed": ((0.98, 1.05), (0.45, 0.75), (0.75, 1.1), (0.42, 0.62)),
     "sofa": ((0.40, 0.46), (0.65, 1.05), (0.72, 0.95), (0.36, 0.48)),
     "armchair": ((0.38, 0.44), (0.38, 0.46), (0.8, 1.1), (0.38, 0.50)),
     "chair": ((0.21, 0.24), (0.20, 0.24), (0.82, 1.0), (0.42, 0.50)),
+    "toilet": ((0.33, 0.36), (0.18, 0.20), (0.78, 0.85), (0.42, 0.50)),
     "table": ((0.35, 0.5), (0.4, 0.8), (0.68, 0.78), (0, 0)),
     "wardrobe": ((0.27, 0.33), (0.4, 0.9), (1.6, 2.1), (0, 0)),
     "chest": ((0.2, 0.28), (0.25, 0.6), (0.45, 1.0), (0, 0)),
+    "nightstand": ((0.18, 0.22), (0.2, 0.26), (0.5, 0.68), (0, 0)),
+    "stool": ((0.16, 0.2), (0.16, 0.2), (0.42, 0.55), (0, 0)),
     "shelf": ((0.14, 0.2), (0.3, 0.6), (0.9, 2.0), (0, 0)),
     "tv": ((0.18, 0.24), (0.45, 0.75), (1.0, 1.2), (0, 0)),
+    "counter": ((0.29, 0.31), (0.6, 1.2), (0.88, 0.94), (0, 0)),
+    "fridge": ((0.29, 0.33), (0.27, 0.33), (1.3, 1.9), (0, 0)),
+    "basin": ((0.2, 0.25), (0.24, 0.32), (0.82, 0.9), (0, 0)),
+    "bath": ((0.35, 0.4), (0.75, 0.85), (0.5, 0.6), (0, 0)),
+    "shower": ((0.4, 0.45), (0.4, 0.5), (1.9, 2.0), (0, 0)),
+    "plant": ((0.14, 0.2), (0.14, 0.2), (0.7, 1.5), (0, 0)),
+    "lamp": ((0.14, 0.18), (0.14, 0.18), (1.3, 1.7), (0, 0)),
     "rug": ((0.5, 1.0), (0.7, 1.4), (0.012, 0.016), (0, 0)),
 }
-_FREE_STANDING: Final = ("chair", "table", "rug", "armchair")
+_FREE_STANDING: Final = ("chair", "table", "rug", "armchair", "stool")
+
+
+@dataclass(frozen=True)
+class RoomKind:
+    """How often a kind of room comes, its half sizes in m, what it always has, and what it may have with which chance.
+
+    holds: furniture it can take beyond that when a story needs it.
+    """
+
+    share: float
+    half_x: _Range
+    half_y: _Range
+    always: tuple[str, ...]
+    extras: tuple[tuple[str, float], ...]
+    holds: tuple[str, ...] = ()
+
+    def takes(self, needs: tuple[str, ...]) -> bool:
+        """Whether a story that needs this furniture can play here."""
+        usual = {*self.always, *self.holds, *(kind for kind, _ in self.extras)}
+        return usual.issuperset(needs)
+
+
+ROOM_KINDS: Final[dict[str, RoomKind]] = {
+    "bedroom": RoomKind(
+        0.36, (1.7, 2.9), (1.6, 2.5), ("bed",),
+        (("nightstand", 0.7), ("wardrobe", 0.5), ("chest", 0.35), ("armchair", 0.35), ("chair", 0.45), ("tv", 0.3),
+         ("table", 0.2), ("bed", 0.15), ("rug", 0.25), ("lamp", 0.25), ("plant", 0.15), ("shelf", 0.2)),
+        ("sofa", "stool"),
+    ),
+    "day_room": RoomKind(
+        0.30, (1.9, 3.5), (1.7, 2.9), (),
+        (("armchair", 0.7), ("armchair", 0.45), ("armchair", 0.3), ("sofa", 0.5), ("chair", 0.6), ("chair", 0.5),
+         ("table", 0.6), ("tv", 0.6), ("shelf", 0.4), ("chest", 0.3), ("rug", 0.35), ("plant", 0.4), ("lamp", 0.3)),
+    ),
+    "corridor": RoomKind(
+        0.12, (2.4, 4.4), (0.85, 1.3), (), (("chair", 0.3), ("chest", 0.25), ("plant", 0.25), ("armchair", 0.12))
+    ),
+    "bathroom": RoomKind(
+        0.11, (1.25, 1.8), (1.15, 1.7), ("toilet", "basin"),
+        (("bath", 0.4), ("shower", 0.45), ("chest", 0.2), ("stool", 0.3), ("chair", 0.2), ("rug", 0.2)),
+    ),
+    "kitchen": RoomKind(
+        0.11, (1.6, 2.6), (1.5, 2.3), ("counter",),
+        (("fridge", 0.7), ("table", 0.6), ("chair", 0.7), ("chair", 0.6), ("counter", 0.4), ("stool", 0.2),
+         ("shelf", 0.25), ("rug", 0.1)),
+    ),
+}  # fmt: skip
 
 
 def _wall_place(room: Room, half: Xy, rng: np.random.Generator) -> tuple[Xy, float]:
@@ -106,7 +169,7 @@ def _place_item(room: Room, kind: str, rng: np.random.Generator) -> Item | None:
     depth, width, height, seat = _SIZES[kind]
     for _ in range(30):
         half = (float(rng.uniform(*depth)), float(rng.uniform(*width)))
-        if kind in _FREE_STANDING and rng.random() < 0.6:
+        if kind in _FREE_STANDING and room.kind != "corridor" and rng.random() < 0.6:
             centre = (float(rng.uniform(-0.6, 0.6) * room.half[0]), float(rng.uniform(-0.6, 0.6) * room.half[1]))
             yaw = float(rng.uniform(-np.pi, np.pi))
         else:
@@ -127,21 +190,28 @@ def _apart(a: Item, b: Item, gap: float = 0.12) -> bool:
     return True
 
 
+def _draw_kind(needs: tuple[str, ...], rng: np.random.Generator) -> str:
+    """A kind of room by its share, among those that take what is needed; a day room takes anything."""
+    names = [name for name, kind in ROOM_KINDS.items() if kind.takes(needs)] or ["day_room"]
+    shares = np.array([ROOM_KINDS[name].share for name in names])
+    return names[int(rng.choice(len(names), p=shares / shares.sum()))]
+
+
 def plan_room(needs: tuple[str, ...], rng: np.random.Generator) -> Room:
     """A random room that holds everything in `needs` and some more. Raises LookupError when it does not fit."""
-    room = Room(
-        (float(rng.uniform(1.7, 3.3)), float(rng.uniform(1.6, 2.8))),
-        float(rng.uniform(2.4, 3.2)),
-        window=int(rng.integers(-1, 4)),
-    )
-    extras = [str(kind) for kind in rng.permutation(list(_SIZES)) if kind not in needs][: int(rng.integers(0, 5))]
-    for kind in (*needs, *extras):
-        item = _place_item(room, kind, rng)
-        if item is None:
-            if kind in needs:
-                raise LookupError(f"no place for a {kind}")
-            continue
-        room = Room(room.half, room.height, (*room.items, item), room.window)
+    name = _draw_kind(needs, rng)
+    kind = ROOM_KINDS[name]
+    half = (float(rng.uniform(*kind.half_x)), float(rng.uniform(*kind.half_y)))
+    room = Room(half, float(rng.uniform(2.4, 3.2)), window=int(rng.integers(-1, 4)), kind=name)
+    missing = [wanted for wanted in kind.always if wanted not in needs]
+    extras = [wanted for wanted, chance in kind.extras if rng.random() < chance]
+    rng.shuffle(extras)
+    for wanted in (*needs, *missing, *extras):
+        item = _place_item(room, wanted, rng)
+        if item is None and wanted in needs:
+            raise LookupError(f"no place for a {wanted}")
+        if item is not None:
+            room = replace(room, items=(*room.items, item))
     return room
 
 

@@ -120,14 +120,18 @@ def _tint(rng: np.random.Generator, low: float, high: float) -> NDArray[np.float
     return np.asarray(np.clip(value * (1 + rng.normal(0, 0.12, 3)), 0.02, 1.0))
 
 
-def floor_picture(data: Path | None, rng: np.random.Generator) -> Picture:
-    """A floor, uint8 RGB: planks, tiles, carpet, or a photograph of wood."""
+def floor_picture(data: Path | None, rng: np.random.Generator, tiled: bool = False) -> Picture:
+    """A floor, uint8 RGB: planks, tiles, carpet, or a photograph of wood; tiles when `tiled`."""
+    if tiled:
+        return _finish((_tiles, _checker)[int(rng.integers(2))](rng), _tint(rng, 0.25, 0.9))
     photo = material_photo(data, rng) if rng.random() < 0.25 else None
     return photo if photo is not None else _finish(FLOORS[int(rng.integers(len(FLOORS)))](rng), _tint(rng, 0.15, 0.85))
 
 
-def wall_picture(data: Path | None, rng: np.random.Generator, photos: bool) -> Picture:
+def wall_picture(data: Path | None, rng: np.random.Generator, photos: bool, tiled: bool = False) -> Picture:
     """A wall, uint8 RGB: a photograph of a room as backdrop when `photos`, else paint, paper, panels or tiles."""
+    if tiled:
+        return _finish(_tiles(rng), _tint(rng, 0.45, 0.98))
     photo = room_photo(data, rng) if photos else None
     return photo if photo is not None else _finish(WALLS[int(rng.integers(len(WALLS)))](rng), _tint(rng, 0.3, 0.95))
 
