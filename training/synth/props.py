@@ -15,11 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.synth.motion import heading_of
-from training.synth.people import FOREARM, Figure
+from training.synth.people import Figure
 from training.synth.poses import Vector
 
 Rgb = tuple[float, float, float]
+Span = tuple[float, float]
+"""From and to in seconds of the story."""
+ALWAYS: Final[Span] = (0.0, float("inf"))
 STEP_S: Final = 0.1
+UNSEEN_M: Final = -5.0
+"""Below the floor: where a thing is while nobody uses it."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +77,7 @@ class Prop(Protocol):
 
 def floating(spec: Any, name: str, shapes: Sequence[Shape], colour: Rgb) -> None:
     """A weightless free body made of shapes."""
-    body = spec.worldbody.add_body(name=name, pos=[0, 0, -5], gravcomp=1)
+    body = spec.worldbody.add_body(name=name, pos=[0, 0, UNSEEN_M], gravcomp=1)
     body.add_freejoint(name=name)
     for shape in shapes:
         shape.add(body, colour)
@@ -88,6 +93,12 @@ def write(model: Any, qpos: Vector, name: str, place: Vector, turn: Vector) -> N
     """Put a floating body somewhere in every step."""
     at = int(model.joint(name).qposadr[0])
     qpos[:, at : at + 3], qpos[:, at + 3 : at + 7] = place, turn
+
+
+def within(span: Span, steps: int) -> NDArray[np.bool_]:
+    """Which steps lie in a span of the story."""
+    t = np.arange(steps) * STEP_S
+    return np.asarray((t >= span[0]) & (t <= span[1]))
 
 
 def ahead(place: Vector, yaw: Vector, forward: float, aside: float = 0.0) -> Vector:
@@ -121,7 +132,7 @@ def places_of(model: Any, qpos: Vector, figures: dict[str, Figure]) -> Places:
         for prefix, figure in figures.items():
             for part in PARTS:
                 parts[prefix + part].append(data.body(prefix + part).xpos.copy())
-            reach = np.array([0.008, 0.0, -FOREARM - 0.035]) * figure.height_m
+            reach = np.array([0.008, 0.0, -figure.build.forearm - 0.035]) * figure.height_m
             for side in "lr":
                 arm = data.body(f"{prefix}{side}_forearm")
                 parts[f"{prefix}{side}_hand"].append(arm.xpos + arm.xmat.reshape(3, 3) @ reach)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
@@ -58,3 +58,12 @@ class Behaviour:
 
 
 SEATS: Final = ("chair", "sofa", "armchair", "bed")
+
+
+def child_of(figure: Figure, rng: np.random.Generator) -> Figure:
+    """The same clothes on a child of 4 to 10 years: 1.02 to 1.40 m, body mass index 15 to 18 (WHO growth reference)."""
+    height = float(rng.uniform(1.02, 1.40))
+    mass = float(rng.uniform(15, 18)) * height**2
+    girth = float(rng.uniform(0.9, 1.1))
+    body = figure.body.scaled(height / figure.body.height_m) if figure.body else None
+    return replace(figure, height_m=height, mass_kg=mass, girth=girth, stoop_deg=0.0, body=body)

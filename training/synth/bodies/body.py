@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -42,6 +42,12 @@ class Body:
     rest: Rest
     build: Build
     height_m: float
+
+    def scaled(self, factor: float) -> Body:
+        """The same body larger or smaller in all directions."""
+        layers = tuple(replace(layer, vertices=layer.vertices * factor) for layer in self.layers)
+        rest = Rest(self.rest.place * factor, self.rest.turn)
+        return replace(self, layers=layers, rest=rest, height_m=self.height_m * factor)
 
 
 def dress(bodies: Bodies, shape: Shape, outfit: Outfit) -> Body:
