@@ -24,7 +24,8 @@ class FallNetwork(nn.Module, ABC):
     top of it are the same for all.
 
     READS: fields of NetworkConfig that a command line may set for it. HAS_AUXILIARY: it can have training-only heads.
-    STATE: what it keeps from step to step, in words.
+    STATE: what it keeps from step to step, in words. dropped: input channels (training.channels) that it was trained
+    with at zero, and that whoever scores with it leaves at zero.
     """
 
     READS: ClassVar[frozenset[str]]
@@ -34,6 +35,7 @@ class FallNetwork(nn.Module, ABC):
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         self.config = config
+        self.dropped: tuple[str, ...] = ()
         self.dropout = nn.Dropout(config.dropout)
         self.labels = nn.Conv2d(config.head, len(LABELS), 1)
 

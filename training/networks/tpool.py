@@ -48,10 +48,11 @@ class TemporalPools(nn.Module):
     def step(self, x: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
         """(1, c, 1, 1) now and (1, reach, 1, c) past -> (1, channels_out, 1, 1) and the next past."""
         timeline = torch.cat((past, x.permute(0, 2, 3, 1)), dim=1)
-        parts = [x]
+        # Time as the width of a picture: with time as its height the exporter takes channels for it and transposes.
+        wide, parts = timeline.reshape(1, 1, self.reach + 1, self.channels), [x]
         for length in self.lengths:
-            tail = timeline[:, self.reach + 1 - length :].permute(0, 3, 1, 2)
-            parts += [F.avg_pool2d(tail, (length, 1)), F.max_pool2d(tail, (length, 1))]
+            tail = wide[:, :, self.reach + 1 - length :].permute(0, 3, 1, 2)
+            parts += [F.avg_pool2d(tail, (1, length)), F.max_pool2d(tail, (1, length))]
         return torch.cat(parts, dim=1), timeline[:, 1:]
 
 
