@@ -80,7 +80,7 @@ class Painter:
     prefixes: tuple[str, ...]
     look: Look
     size: tuple[int, int] = (WIDTH, HEIGHT)
-    _owner: NDArray[np.uint8] = field(init=False)
+    _owner: dict[int, NDArray[np.uint8]] = field(init=False)
 
     def __post_init__(self) -> None:
         Canvas.shared(*self.size)
@@ -94,13 +94,21 @@ class Painter:
         mujoco.mju_mat2Quat(model.cam_quat[eye], camera.axes().ravel())
         self._view = mujoco.MjvCamera()
         self._view.type, self._view.fixedcamid = mujoco.mjtCamera.mjCAMERA_FIXED, eye
-        names = [model.body(int(b)).name for b in model.geom_bodyid]
-        owner = [next((i + 1 for i, p in enumerate(self.prefixes) if n.startswith(p)), 0) for n in names]
-        self._owner = np.array([0, *owner], np.uint8)
+        of_body = self._owners_of_bodies()
+        self._owner = {
+            mujoco.mjtObj.mjOBJ_GEOM.value: of_body[model.geom_bodyid],
+            mujoco.mjtObj.mjOBJ_SKIN.value: of_body[model.skin_bonebodyid[model.skin_boneadr]],
+        }
         self._parts = [model.body(p + part).id for p in self.prefixes for part in SHADOW_PARTS]
         self._curtain = next(
             (int(model.body(b).mocapid[0]) for b in range(model.nbody) if model.body(b).name == "curtain"), -1
         )
+
+    def _owners_of_bodies(self) -> NDArray[np.uint8]:
+        """Whose each body of the model is: 0 nobody's, else the person's number."""
+        names = [self.model.body(b).name for b in range(self.model.nbody)]
+        owner = [next((i + 1 for i, p in enumerate(self.prefixes) if n.startswith(p)), 0) for n in names]
+        return np.array(owner, np.uint8)
 
     def close(self) -> None:
         """Free the model's textures on the renderer."""
@@ -161,8 +169,8 @@ class Painter:
         segid = ids[..., 0] + 256 * ids[..., 1] + 65536 * ids[..., 2]
         lookup = np.zeros(MAX_GEOMS + 2, np.uint8)
         for geom in self._scene.geoms[: self._scene.ngeom]:
-            if geom.objtype == mujoco.mjtObj.mjOBJ_GEOM.value and geom.segid >= 0:
-                lookup[geom.segid + 1] = self._owner[geom.objid + 1]
+            if geom.objtype in self._owner and geom.segid >= 0 and geom.objid >= 0:
+                lookup[geom.segid + 1] = self._owner[geom.objtype][geom.objid]
         return np.ascontiguousarray(lookup[np.minimum(segid, MAX_GEOMS + 1)][::-1])
 
     def _draw(self, width: int, height: int) -> NDArray[np.uint8]:
