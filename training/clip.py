@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from device.labels import INDEX, LABELS
+from device.labels import LABELS
 
 FALLS_ONTO_A_BED: Final = frozenset({("gmdcsa24", "s2_Fall_14"), ("gmdcsa24", "s4_Fall_01")})
 """Falls that end lying on a bed, not on the floor (data/README.md)."""
@@ -90,7 +90,7 @@ def narrow(allowed: NDArray[np.bool_], spans: Sequence[Span], t: NDArray[np.floa
     told = np.zeros_like(allowed)
     for span in spans:
         inside = (t >= span.start_s) & (t < span.end_s)
-        told[np.ix_(inside, [INDEX[label] for label in span.labels])] = True
+        told |= inside[:, None] & np.isin(LABELS, span.labels)
     both = allowed & told
     return np.where(both.any(axis=1, keepdims=True), both, allowed)
 
