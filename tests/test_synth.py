@@ -23,7 +23,7 @@ from training.synth.labels_truth import (
     FLOOR_HEAD_M,
     REST_M_S,
     Moment,
-    ends_on_floor,
+    ends_down,
     find_fall,
     posture,
     scene_labels,
@@ -98,7 +98,7 @@ def test_who_never_loses_balance_never_falls_and_who_never_rests_has_no_end() ->
     fall = find_fall(restless)
     assert fall is not None
     assert fall.end == 20
-    assert not ends_on_floor(restless, [FALLING] * 20, 0.0)
+    assert not ends_down(restless, [FALLING] * 20, 0.0)
 
 
 def test_two_people_carry_the_label_that_matters_and_the_unseen_do_not_count() -> None:

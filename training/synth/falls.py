@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
 
 from training.synth.motion import Lose, Push
-from training.synth.people import Figure
-from training.synth.poses import varied
+from training.synth.people import JOINT_INDEX, Figure
+from training.synth.poses import Vector, varied
 
-LOSE_S: Final = 14.0
+LOSE_S: Final = 20.0
 """Long enough for every window after the fall."""
+
+_LIMBS: Final = {
+    "arms": [JOINT_INDEX[f"{side}_{name}"] for side in "lr" for name in ("shoulder", "arm_out", "elbow")],
+    "one arm": [JOINT_INDEX[f"l_{name}"] for name in ("shoulder", "arm_out", "elbow")],
+    "legs": [JOINT_INDEX[f"{side}_{name}"] for side in "lr" for name in ("hip", "knee")],
+    "one leg": [JOINT_INDEX[f"r_{name}"] for name in ("hip", "knee", "leg_out")],
+    "head": [JOINT_INDEX["neck"], JOINT_INDEX["neck_twist"]],
+    "all": list(range(len(JOINT_INDEX))),
+}
+"""What moves when somebody who has fallen does not lie still."""
 
 
 def _toward(angle: float, newton: float, up: float = 0.0) -> tuple[float, float, float]:
@@ -24,9 +35,25 @@ def _kick(part: str, angle: float, speed: float, figure: Figure, when: tuple[flo
     return Push(part, _toward(angle, newton), *when)
 
 
-def _wriggle(rng: np.random.Generator) -> float:
-    """Three in five lie still afterwards, the others move their limbs by up to 0.35 rad."""
-    return 0.0 if rng.random() < 0.6 else float(rng.uniform(0.06, 0.35))
+def _wriggle(rng: np.random.Generator) -> Vector | None:
+    """Half lie still afterwards, the others move some of their limbs by up to 0.5 rad."""
+    if rng.random() < 0.5:
+        return None
+    moved = np.zeros(len(JOINT_INDEX))
+    moved[_LIMBS[str(rng.choice(list(_LIMBS)))]] = float(rng.uniform(0.1, 0.5))
+    return moved
+
+
+def direction(lose: Lose) -> float:
+    """Where the first push on the trunk sends it, rad in the world."""
+    x, y, _ = next(push.force for push in lose.pushes if push.part in ("chest", "pelvis"))
+    return float(np.arctan2(y, x))
+
+
+def jolt(figure: Figure, rng: np.random.Generator, angle: float, reflex: str) -> Lose:
+    """A moment without balance that hurried steps may still catch."""
+    when = (0.0, 0.2)
+    return Lose(0.25, varied(reflex, rng), 0.6, 1.0, (_kick("chest", angle, float(rng.uniform(0.3, 0.6)), figure, when),))
 
 
 def topple(figure: Figure, rng: np.random.Generator, angle: float, reflex: str) -> Lose:
@@ -64,16 +91,16 @@ def backward(figure: Figure, rng: np.random.Generator, heading: float) -> Lose:
 
 
 def slip(figure: Figure, rng: np.random.Generator, heading: float) -> Lose:
-    """The floor is slippery, the feet run away forward."""
+    """The floor is slippery under one foot or both, which run away forward."""
+    feet = str(rng.choice(["l", "r", "lr"]))
     when = (0.0, float(rng.uniform(0.15, 0.3)))
     pushes = (
-        _kick("l_shin", heading, float(rng.uniform(0.15, 0.35)), figure, when),
-        _kick("r_shin", heading, float(rng.uniform(0.10, 0.35)), figure, when),
+        *(_kick(f"{foot}_shin", heading, float(rng.uniform(0.12, 0.35)), figure, when) for foot in feet),
         _kick("chest", heading + np.pi, float(rng.uniform(0.2, 0.6)), figure, when),
     )
     return Lose(
         LOSE_S, varied("throw_arms", rng, spread_deg=15), float(rng.uniform(0.1, 0.5)), float(rng.uniform(0.5, 1.3)),
-        pushes, slippery=True, wriggle=_wriggle(rng),
+        pushes, slippery=feet, slip_s=float(rng.uniform(0.4, 1.5)), wriggle=_wriggle(rng),
     )  # fmt: skip
 
 
@@ -96,7 +123,7 @@ def sink(figure: Figure, rng: np.random.Generator, heading: float) -> Lose:
     pushes = (_kick("chest", angle, float(rng.uniform(0.2, 0.5)), figure, (0.8, 1.3)),)
     return Lose(
         LOSE_S, varied("slack", rng, spread_deg=12), float(rng.uniform(0.01, 0.05)), float(rng.uniform(0.8, 1.6)),
-        pushes, carried=float(rng.uniform(0.5, 0.85)), wriggle=_wriggle(rng),
+        pushes, carried=float(rng.uniform(0.5, 0.85)), carry_s=float(rng.uniform(1.5, 3.0)), wriggle=_wriggle(rng),
     )  # fmt: skip
 
 
@@ -134,3 +161,41 @@ def missed_seat(figure: Figure, rng: np.random.Generator, heading: float) -> Los
         LOSE_S, varied("throw_arms", rng, spread_deg=12), float(rng.uniform(0.03, 0.2)), float(rng.uniform(0.3, 0.8)),
         pushes, wriggle=_wriggle(rng),
     )  # fmt: skip
+
+
+def wall_slide(figure: Figure, rng: np.random.Generator, away: float) -> Lose:
+    """The back slides down a wall, the feet give way along the floor; `away` points from the wall into the room."""
+    carry_s = float(rng.uniform(2.0, 4.0))
+    lean = Push("chest", _toward(away + np.pi, 0.12 * figure.mass_kg * 9.81), 0.0, carry_s + 1.5)
+    aside = away + float(rng.choice([-1, 1])) * np.pi / 2
+    topples = (_kick("chest", aside, 0.9, figure, (carry_s + 3.0, carry_s + 3.5)),) if rng.random() < 0.4 else ()
+    return Lose(
+        LOSE_S, varied("floor_sit", rng, spread_deg=8), float(rng.uniform(0.06, 0.15)), float(rng.uniform(0.4, 1.0)),
+        (lean, *topples), slippery="lr", slip_s=carry_s + 1.5, carried=float(rng.uniform(0.55, 0.8)), carry_s=carry_s,
+        wriggle=_wriggle(rng),
+    )  # fmt: skip
+
+
+def seat_slide(figure: Figure, rng: np.random.Generator, heading: float) -> Lose:
+    """Hips slide slowly over the front edge of a seat, the back along it."""
+    carry_s = float(rng.uniform(1.5, 3.5))
+    pushes = (
+        Push("pelvis", _toward(heading, float(rng.uniform(0.4, 0.6)) * figure.mass_kg * 9.81), 0.0, 0.8 * carry_s),
+        Push("chest", _toward(heading + np.pi, 0.08 * figure.mass_kg * 9.81), 0.0, carry_s),
+    )
+    return Lose(
+        LOSE_S, varied("floor_sit", rng, spread_deg=10), float(rng.uniform(0.04, 0.12)), float(rng.uniform(0.3, 0.8)),
+        pushes, slippery="lr", slip_s=carry_s, carried=float(rng.uniform(0.2, 0.4)), carry_s=carry_s,
+        wriggle=_wriggle(rng),
+    )  # fmt: skip
+
+
+def against(figure: Figure, rng: np.random.Generator, angle: float) -> Lose:
+    """Into a wall or a piece of furniture towards `angle`, then off it to the floor."""
+    lose = topple(figure, rng, angle, str(rng.choice(["brace", "slack", "throw_arms"])))
+    off = angle + np.pi + float(rng.choice([-1, 1])) * float(rng.uniform(0.3, 1.2))
+    begins = float(rng.uniform(0.8, 1.5))
+    speed = float(rng.uniform(0.5, 0.9))
+    rolls = tuple(_kick(part, off, speed * share, figure, (begins, begins + 0.4)) for part, share in
+                  (("pelvis", 0.6), ("chest", 0.5)))  # fmt: skip
+    return replace(lose, left=min(lose.left, 0.15), pushes=(*lose.pushes, *rolls))

@@ -18,6 +18,16 @@ from training.synth.simulate import STEPS_PER_S, Track
 REST_M_S: Final = 0.25
 """Pelvis and head slower than this for REST_STEPS are at rest."""
 REST_STEPS: Final = 3
+SETTLED_STEPS: Final = 15
+SETTLED_M: Final = 0.12
+"""A head that will be this much lower within SETTLED_STEPS is not at rest: slow slides pause."""
+CAUGHT_SHARE: Final = 0.6
+"""Balance won back with the head above this share of its height was a stumble."""
+LONGEST_FALL_S: Final = 6.0
+CHECK_DROP_M: Final = 0.2
+CHECK_SPEED_M_S: Final = 0.35
+CHECK_UPRIGHT_M: Final = 0.38
+"""Bounds of check_labels: the lowest fall is out of a low bed, the slowest a slide; a standing child's hips."""
 FLOOR_HEAD_M: Final = 0.60
 FLOOR_PELVIS_M: Final = 0.34
 FLOOR_CHEST_M: Final = 0.36
@@ -85,19 +95,28 @@ def posture(body: Moment, figure: Figure, seats: Sequence[Item]) -> str:
 
 
 def find_fall(track: Track) -> Fall | None:
-    """The fall in a track, or None when balance was never lost. `end` is the track's length when rest never came."""
-    lost = np.flatnonzero(track.lost)
-    if not len(lost):
-        return None
-    start = int(lost[0])
-    slow = track.speed < REST_M_S
-    end = len(slow)
-    for step in range(start + 4, len(slow) - REST_STEPS + 1):
-        if slow[step : step + REST_STEPS].all():
-            end = step
-            break
-    drop = float(track.head[start, 2] - track.head[start : end + 1, 2].min())
-    return Fall(start, end, drop)
+    """The first fall in a track, or None when balance was never lost or was caught again every time.
+
+    `end` is the track's length when rest never came.
+    """
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], track.lost, [False]]).astype(int)))
+    for start, stop in edges.reshape(-1, 2):
+        end = _rest(track, int(start), int(stop))
+        if end is None and stop < len(track.lost) and track.head[stop, 2] > CAUGHT_SHARE * track.head[start, 2]:
+            continue
+        end = len(track.lost) if end is None else end
+        return Fall(int(start), end, float(track.head[start, 2] - track.head[start : end + 1, 2].min()))
+    return None
+
+
+def _rest(track: Track, start: int, stop: int) -> int | None:
+    """The first step of a loss of balance at which the body is still and sinks no further; None without rest."""
+    slow, head = track.speed < REST_M_S, track.head[:, 2]
+    for step in range(start + 4, stop - REST_STEPS + 1):
+        sinks = head[step] - head[step : min(stop, step + SETTLED_STEPS)].min()
+        if slow[step : step + REST_STEPS].all() and sinks < SETTLED_M:
+            return step
+    return None
 
 
 def person_labels(track: Track, figure: Figure, seats: Sequence[Item]) -> list[str]:
@@ -112,13 +131,40 @@ def person_labels(track: Track, figure: Figure, seats: Sequence[Item]) -> list[s
     return labels
 
 
-def ends_on_floor(track: Track, labels: Sequence[str], min_drop_m: float) -> bool:
-    """Whether a fall is one: it came to rest within 5 s, on the floor, after a real drop."""
+def ends_down(track: Track, labels: Sequence[str], min_drop_m: float, sits: bool = False) -> bool:
+    """Whether a fall is one: it came to rest in LONGEST_FALL_S, on the floor, after a real drop.
+
+    sits: sitting on the floor is an end as well (a slide down a wall).
+    """
     fall = find_fall(track)
     if fall is None or fall.end >= len(labels) or fall.drop_m < min_drop_m:
         return False
     after = labels[fall.end : fall.end + 10]
-    return fall.end - fall.start <= 5 * STEPS_PER_S and after.count(FLOOR) >= 0.9 * len(after)
+    down = after.count(FLOOR)
+    if sits and track.pelvis[fall.end, 2] < FLOOR_PELVIS_M:
+        down += after.count(LOW)
+    return fall.end - fall.start <= LONGEST_FALL_S * STEPS_PER_S and down >= 0.9 * len(after)
+
+
+def check_labels(track: Track, labels: Sequence[str]) -> list[str]:
+    """What the physics says against the labels of one person, one sentence a contradiction; empty when they agree."""
+    names = np.array(labels)
+    falling, floor, upright = names == FALLING, names == FLOOR, names == UPRIGHT
+    head, pelvis, found = track.head[:, 2], track.pelvis[:, 2], []
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], falling, [False]]).astype(int)))
+    for start, stop in edges.reshape(-1, 2):
+        drop = float(head[start] - head[start : stop + 1].min())
+        if drop < CHECK_DROP_M:
+            found.append(f"steps {start}-{stop} are called falling but the head sinks only {drop:.2f} m")
+        if track.speed[start:stop].max() < CHECK_SPEED_M_S:
+            found.append(f"steps {start}-{stop} are called falling but nothing moves faster than {CHECK_SPEED_M_S} m/s")
+        if stop < len(names) and names[stop] not in (FLOOR, LOW):
+            found.append(f"the fall before step {stop} ends {names[stop]} and not down")
+    if (floor & ((head > FLOOR_HEAD_M) | (pelvis > FLOOR_PELVIS_M))).any():
+        found.append("a step is called floor but the body is high")
+    if (upright & ((pelvis < CHECK_UPRIGHT_M) | (head < pelvis))).any():
+        found.append("a step is called upright but the body is low")
+    return found
 
 
 def scene_labels(people: Sequence[Sequence[str]], seen: NDArray[np.bool_]) -> NDArray[np.uint8]:

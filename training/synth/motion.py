@@ -70,7 +70,7 @@ _EASES: Final[dict[str, Callable[[float], float]]] = {
 class Move:
     """Go to a pose in duration_s. Without `xy` or `yaw` the body stays where it is or keeps its heading.
 
-    support_m: height of what the lowest point rests on; pelvis_m instead fixes the height of the hips (on a seat).
+    ahead_m: how far it goes the way it faces. support_m: height of what the lowest point rests on; pelvis_m instead fixes the height of the hips (on a seat).
     """
 
     duration_s: float
@@ -80,6 +80,7 @@ class Move:
     support_m: float = 0.0
     pelvis_m: float | None = None
     ease: str = "smooth"
+    ahead_m: float = 0.0
     _start: Target = field(init=False, repr=False)
     _end: Target = field(init=False, repr=False)
 
@@ -88,6 +89,7 @@ class Move:
         heading = heading_of(start.turn) if self.yaw is None else self.yaw
         turn = turn_quaternion(heading, self.pose)
         x, y = self.xy if self.xy is not None else (start.place[0], start.place[1])
+        x, y = x + self.ahead_m * np.cos(heading), y + self.ahead_m * np.sin(heading)
         z = self.pelvis_m if self.pelvis_m is not None else ground(self.pose.joints, turn, self.support_m)
         self._start, self._end = start, Target(np.array([x, y, z]), turn, self.pose.joints)
 
@@ -199,9 +201,10 @@ class Walk:
 class Lose:
     """Balance is lost: nothing holds the pelvis, muscles go from full strength to `left` within fade_s.
 
-    reflex: the pose the limbs still try for (arms out, knees giving way). pushes start the fall; slippery lowers the
-    friction under the feet for the first second; carried 1..0 is the share of the weight still held (a slow slide).
-    wriggle: how much the person moves on the floor afterwards, in radians, until still_s after the loss.
+    reflex: the pose the limbs still try for (arms out, knees giving way). pushes start the fall; slippery names the
+    feet ("l", "r", "lr") under which there is hardly friction for slip_s; carried 1..0 is the share of the weight
+    still held at first (a slow slide), none after carry_s. wriggle: how far each joint moves on the floor afterwards,
+    in radians, at wriggle_rate rad/s.
     """
 
     duration_s: float
@@ -209,10 +212,12 @@ class Lose:
     left: float
     fade_s: float
     pushes: tuple[Push, ...] = ()
-    slippery: bool = False
+    slippery: str = ""
+    slip_s: float = 1.2
     carried: float = 0.0
-    wriggle: float = 0.0
-    still_s: float = float("inf")
+    carry_s: float = 2.0
+    wriggle: Vector | None = None
+    wriggle_rate: float = 1.5
     _start: Target = field(init=False, repr=False)
 
     def begin(self, start: Target, ground: Ground) -> None:
@@ -221,13 +226,14 @@ class Lose:
         self._start = start
 
     def target(self, t: float) -> Target:
-        """Joint targets glide to the reflex; two seconds later they may begin to wriggle."""
+        """Joint targets glide to the reflex; later they may begin to wriggle, in bouts of some seconds."""
         s = _smooth(t / 0.35)
         strength = self.left + (1 - self.left) * max(0.0, 1 - t / self.fade_s)
         joints = self._start.joints + s * (self.reflex.joints - self._start.joints)
-        if self.wriggle and t > 2.5:
-            grown = min(1.0, (t - 2.5) / 1.5, max(0.0, self.still_s - t))
-            joints = joints + self.wriggle * grown * np.sin(1.5 * t + 2.4 * np.arange(len(joints)))
+        begins = 2.5 + self.carry_s * (self.carried > 0)
+        if self.wriggle is not None and t > begins:
+            grown = min(1.0, (t - begins) / 1.5) * min(1.0, max(0.0, 0.6 + np.sin(0.7 * (t - begins))))
+            joints = joints + self.wriggle * grown * np.sin(self.wriggle_rate * t + 2.4 * np.arange(len(joints)))
             strength = max(strength, 0.35 * grown)
         return Target(self._start.place, self._start.turn, joints, strength, balanced=False)
 

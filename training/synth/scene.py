@@ -12,7 +12,8 @@ import numpy as np
 from device.labels import FALLING, FLOOR
 from training.synth.aids import seated_labels, wheelchair_paths
 from training.synth.behaviours import CATALOGUE, Behaviour
-from training.synth.labels_truth import Fall, ends_on_floor, find_fall, person_labels
+from training.synth.bodies.shape import open_bodies
+from training.synth.labels_truth import Fall, check_labels, ends_down, find_fall, person_labels
 from training.synth.light import add_lights
 from training.synth.mocap import open_motions
 from training.synth.motion import Move, Target
@@ -23,10 +24,17 @@ from training.synth.room_model import Decor, RoomBuilder
 from training.synth.rooms import Room, plan_room
 from training.synth.script import Script
 from training.synth.simulate import STEPS_PER_S, TIMESTEP_S, Person, Trace, simulate
-from training.synth.stage import PREFIXES, Stage
+from training.synth.stage import PREFIXES, Stage, child_of
 
-MIN_DROP_M: Final = {"fall_out_of_bed": 0.25, "fall_from_seat": 0.35, "fall_sitting_down": 0.3}
+MIN_DROP_M: Final = {
+    "fall_out_of_bed": 0.25, "fall_from_seat": 0.35, "fall_seat_slide": 0.3, "fall_sitting_down": 0.3,
+    "fall_rising": 0.35, "fall_wall_slide": 0.45, "fall_against": 0.45,
+}  # fmt: skip
+"""How far the head must sink in a fall that does not begin standing, or that may end sitting."""
 OTHER_DROP_M: Final = 0.6
+SITS_AFTER: Final = ("fall_wall_slide", "fall_seat_slide")
+MOST_STEPS: Final = (250, 700)
+"""Longest simulations: any story, and one filmed long after the fall."""
 
 
 class SceneRefusedError(Exception):
@@ -85,7 +93,10 @@ def make_scene(name: str, steps: int, rng: np.random.Generator, data: Path | Non
     behaviour = CATALOGUE[name]
     needs = (str(rng.choice(behaviour.needs)),) if behaviour.needs else ()
     room = plan_room(needs, rng)
-    figures = tuple(random_figure(rng) for _ in range(behaviour.people))
+    bodies = open_bodies(data / "bodies") if data else None
+    figures = tuple(random_figure(rng, bodies) for _ in range(behaviour.people))
+    if behaviour.child:
+        figures = (child_of(figures[0], rng), *figures[1:])
     stage = Stage(room, rng, figures, motions=open_motions(data))
     scripts = behaviour.story(stage)
     shadows = bool(rng.random() < 0.12)
@@ -112,11 +123,11 @@ def make_scene(name: str, steps: int, rng: np.random.Generator, data: Path | Non
 
 
 def _length(behaviour: Behaviour, scripts: list[Script], steps: int) -> int:
-    """Steps to simulate: the longest story, at least the filmed time, at most 25 s."""
+    """Steps to simulate: the longest story, at least the filmed time, at most what the window has use for."""
     longest = max((script.now_s for script in scripts), default=0.0)
     if behaviour.window == "fall":
-        longest = min(longest, scripts[0].now_s - scripts[0].segments[-1].duration_s + 0.1 * steps + 0.5)
-    return int(np.clip(longest * STEPS_PER_S, steps, 250))
+        longest = min(longest, scripts[0].fall_s + 0.1 * steps + 0.5)
+    return int(np.clip(longest * STEPS_PER_S, steps, max(MOST_STEPS[behaviour.window == "after"], steps)))
 
 
 def _first(behaviour: Behaviour, fall: Fall | None, total: int, steps: int, rng: np.random.Generator) -> int:
@@ -126,7 +137,7 @@ def _first(behaviour: Behaviour, fall: Fall | None, total: int, steps: int, rng:
         latest = max(7, steps - (fall.end - fall.start) - int(rng.integers(0, 25)))
         return int(np.clip(fall.start - rng.integers(6, latest + 1), 0, last))
     if behaviour.window == "after" and fall is not None:
-        return int(np.clip(rng.integers(fall.end - 5, fall.end + 60), 0, last))
+        return int(np.clip(rng.integers(fall.end - 5, max(last, fall.end) + 1), 0, last))
     return int(rng.integers(0, last + 1))
 
 
@@ -137,7 +148,10 @@ def _check(name: str, behaviour: Behaviour, trace: Trace, labels: tuple[list[str
         if out.any() or (track.pelvis[:, 2] < 0.02).any():
             raise SceneRefusedError("somebody left the room through a wall")
     if behaviour.window in ("fall", "after"):
-        if not ends_on_floor(trace.tracks[0], labels[0], MIN_DROP_M.get(name, OTHER_DROP_M)):
+        if not ends_down(trace.tracks[0], labels[0], MIN_DROP_M.get(name, OTHER_DROP_M), name in SITS_AFTER):
             raise SceneRefusedError("the fall did not end on the floor")
     elif any(FALLING in person or (FLOOR in person and not behaviour.on_purpose) for person in labels):
         raise SceneRefusedError("somebody lies on the floor in an everyday story")
+    for track, person in zip(trace.tracks, labels, strict=True):
+        for problem in check_labels(track, person):
+            raise SceneRefusedError(problem)

@@ -40,6 +40,19 @@ class Script:
         """Length of the story so far."""
         return sum(segment.duration_s for segment in self.segments)
 
+    @property
+    def fall_s(self) -> float:
+        """When balance is lost for good: a jolt that hurried steps may catch is shorter than 0.5 s.
+
+        Raises LookupError when nobody falls.
+        """
+        before = 0.0
+        for segment in self.segments:
+            if isinstance(segment, Lose) and segment.duration_s > 0.5:
+                return before
+            before += segment.duration_s
+        raise LookupError("nobody falls in the story")
+
     def go(self, pose: str, duration_s: float, **rest: Any) -> Script:
         """Move to a named pose; the rest are fields of motion.Move."""
         self.segments.append(Move(duration_s, varied(pose, self.rng, self.figure.stoop_deg), **rest))

@@ -21,7 +21,6 @@ TIMESTEP_S: Final = 1.0 / (STEPS_PER_S * TICKS_PER_STEP * SUBSTEPS)
 
 STANCE_FRICTION: Final = 0.9
 ICE_FRICTION: Final = 0.04
-SLIP_S: Final = 1.2
 
 
 @dataclass(frozen=True)
@@ -66,9 +65,9 @@ class Person:
         self._solid = np.array([i for i in geoms if model.geom_contype[i]])
         arms = {model.body(f"{prefix}{side}_{part}").id for side in "lr" for part in ("upper_arm", "forearm")}
         self._bearing = np.array([i for i in self._solid if model.geom_bodyid[i] not in arms])
-        self._foot_geoms = [
-            i for i in self._solid if model.geom_bodyid[i] in (self._body["l_foot"], self._body["r_foot"])
-        ]
+        self._foot_geoms = {
+            side: [i for i in self._solid if model.geom_bodyid[i] == self._body[f"{side}_foot"]] for side in "lr"
+        }
         self.geoms = geoms
         self._scratch = mujoco.MjData(model)
         self._segment, self._segment_start, self._lose_start = -1, 0.0, 0.0
@@ -135,14 +134,15 @@ class Person:
 
     def _forces(self, data: Any, segment: Segment, local: float) -> None:
         data.xfrc_applied[self.bodies] = 0.0
-        slipping = isinstance(segment, Lose) and segment.slippery and local < SLIP_S
-        self.model.geom_friction[self._foot_geoms, 0] = ICE_FRICTION if slipping else STANCE_FRICTION
+        for side, geoms in self._foot_geoms.items():
+            slipping = isinstance(segment, Lose) and side in segment.slippery and local < segment.slip_s
+            self.model.geom_friction[geoms, 0] = ICE_FRICTION if slipping else STANCE_FRICTION
         if not isinstance(segment, Lose):
             return
         for push in segment.pushes:
             if push.start_s <= local < push.end_s:
                 data.xfrc_applied[self.model.body(self.prefix + push.part).id, :3] += push.force
-        held = segment.carried * max(0.0, 1.0 - local / 2.0)
+        held = segment.carried * max(0.0, 1.0 - local / segment.carry_s)
         data.xfrc_applied[self._body["chest"], 2] += held * self.figure.mass_kg * 9.81
 
     def row(self, data: Any) -> tuple[Vector, Vector, Vector, Vector, float, bool]:
