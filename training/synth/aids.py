@@ -10,7 +10,22 @@ import numpy as np
 
 from device.labels import LOW, SEATED
 from training.synth.poses import Vector, multiply
-from training.synth.props import STEP_S, Places, Prop, Rgb, Shape, ahead, chase, floating, write, yaw_turn
+from training.synth.props import (
+    ALWAYS,
+    STEP_S,
+    UNSEEN_M,
+    Places,
+    Prop,
+    Rgb,
+    Shape,
+    Span,
+    ahead,
+    chase,
+    floating,
+    within,
+    write,
+    yaw_turn,
+)
 from training.synth.simulate import Track
 
 FRAME: Final = tuple(
@@ -25,7 +40,8 @@ FRAME: Final = tuple(
 """A walking frame: four legs, two grips, two bars."""
 
 ROLLATOR: Final = (
-    *(Shape("ellipsoid", (dx, side * 0.27, 0.10), (0.10, 0.02, 0.10), shade=0.3) for side in (-1, 1) for dx in (-0.2, 0.28)),
+    *(Shape("ellipsoid", (dx, side * 0.27, 0.10), (0.10, 0.02, 0.10), shade=0.3)
+      for side in (-1, 1) for dx in (-0.2, 0.28)),
     *(Shape("rod", (0.25, side * 0.25, 0.12), (0.016,), (-0.12, side * 0.25, 0.88)) for side in (-1, 1)),
     *(Shape("rod", (-0.2, side * 0.25, 0.12), (0.016,), (0.05, side * 0.25, 0.60)) for side in (-1, 1)),
     *(Shape("rod", (-0.12, side * 0.25, 0.88), (0.019,), (-0.27, side * 0.25, 0.88), 0.4) for side in (-1, 1)),
@@ -50,7 +66,7 @@ class Aid:
     forward_m: float = 0.42
     aside_m: float = 0.0
     sweep_m: float = 0.0
-    seated_use: bool = False
+    span: Span = ALWAYS
 
     def add(self, spec: Any, name: str) -> None:
         """One floating body."""
@@ -63,17 +79,20 @@ class Aid:
         goal = ahead(pelvis, yaw, self.forward_m, self.aside_m)
         goal += np.stack([stroke * np.cos(yaw), stroke * np.sin(yaw), 0 * yaw], axis=1)
         tall = float(np.quantile(pelvis[:, 2], 0.95))
-        held = pelvis[:, 2] > 0.85 * tall
+        held = (pelvis[:, 2] > 0.85 * tall) & within(self.span, len(yaw))
+        if not held.any():
+            held[-1] = True
+        goal[: int(held.argmax())] = goal[int(held.argmax())]
         place = chase(goal, held, 1.6)
-        last = np.maximum.accumulate(np.where(held, np.arange(len(yaw)), 0))
+        last = np.maximum.accumulate(np.where(held, np.arange(len(yaw)), int(held.argmax())))
         write(model, qpos, name, place, yaw_turn(yaw[last]))
 
 
 @dataclass(frozen=True)
 class InHand:
-    """A thing between both hands (a box, a tray, a plate) or a stick in one, as long as the hands hold it up.
+    """A thing between both hands (a box, a tray, a plate) or in one.
 
-    forward_m, up_m: from the middle between the hands; hand: "" for both, else l or r.
+    forward_m, up_m: from the middle between the hands; hand: "" for both, else l or r; nobody sees it outside its span.
     """
 
     shapes: tuple[Shape, ...]
@@ -82,6 +101,7 @@ class InHand:
     forward_m: float = 0.05
     up_m: float = 0.02
     hand: str = ""
+    span: Span = ALWAYS
 
     def add(self, spec: Any, name: str) -> None:
         """One floating body."""
@@ -94,6 +114,7 @@ class InHand:
         place = sum(hands, np.zeros_like(hands[0])) / len(hands)
         place = place + np.stack([self.forward_m * np.cos(yaw), self.forward_m * np.sin(yaw), 0 * yaw], axis=1)
         place[:, 2] += self.up_m
+        place[~within(self.span, len(yaw)), 2] = UNSEEN_M
         write(model, qpos, name, place, yaw_turn(yaw))
 
 

@@ -54,15 +54,11 @@ class Places:
 
     parts: dict[str, Vector]
     headings: dict[str, Vector]
+    steps: int
 
     def part(self, prefix: str, name: str) -> Vector:
         """The path of one part of one person."""
         return self.parts[prefix + name]
-
-    @property
-    def steps(self) -> int:
-        """How many steps there are."""
-        return len(next(iter(self.headings.values())))
 
 
 class Prop(Protocol):
@@ -138,7 +134,7 @@ def places_of(model: Any, qpos: Vector, figures: dict[str, Figure]) -> Places:
                 parts[f"{prefix}{side}_hand"].append(arm.xpos + arm.xmat.reshape(3, 3) @ reach)
             headings[prefix].append(heading_of(data.body(prefix + "pelvis").xquat))
     turned = {prefix: np.unwrap(np.array(angles)) for prefix, angles in headings.items()}
-    return Places({part: np.array(path) for part, path in parts.items()}, turned)
+    return Places({part: np.array(path) for part, path in parts.items()}, turned, len(qpos))
 
 
 def add_props(spec: Any, props: Sequence[Prop]) -> None:

@@ -32,6 +32,10 @@ class Stage:
         """An empty story for one of the people."""
         return Script(self.figures[person], self.rng, self.room, self.motions)
 
+    def prefix(self, script: Script) -> str:
+        """What the body names of a script's person begin with."""
+        return next(p for p, figure in zip(PREFIXES, self.figures, strict=False) if figure is script.figure)
+
 
 Story = Callable[[Stage], list[Script]]
 
