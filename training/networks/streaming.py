@@ -31,6 +31,7 @@ class FallNetwork(nn.Module, ABC):
     READS: ClassVar[frozenset[str]]
     HAS_AUXILIARY: ClassVar[bool] = False
     STATE: ClassVar[str]
+    dropped: tuple[str, ...] = ()
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
