@@ -74,10 +74,11 @@ def measured_build(place: Floats, weights: Floats, rest: Rest, sole: float, heig
     def between(part: str, parent: str) -> Floats:
         return np.asarray(rest.of(part)[0] - rest.of(parent)[0]) / height
 
-    def own(part: str) -> Floats:
-        """The vertices that follow a part, in its frame."""
+    def own(part: str, *others: str) -> Floats:
+        """The vertices that follow a part, or it and others, in the part's frame."""
         origin, turn = rest.of(part)
-        return np.asarray((place[weights[:, PART_INDEX[part]] > 0.6] - origin) @ turn) / height
+        pull = weights[:, [PART_INDEX[name] for name in (part, *others)]].sum(axis=1)
+        return np.asarray((place[pull > 0.6] - origin) @ turn) / height
 
     def thickness(part: str) -> float:
         """Distance of a limb's surface from its axis, the upper quartile: what lies on the floor is the thick part."""
@@ -86,20 +87,19 @@ def measured_build(place: Floats, weights: Floats, rest: Rest, sole: float, heig
         middle = local[(local[:, 2] < -0.15 * length) & (local[:, 2] > -0.85 * length)]
         return float(np.quantile(np.hypot(middle[:, 0], middle[:, 1]), 0.75))
 
-    def slab(part: str, low: float, high: float) -> tuple[float, float]:
+    def slab(local: Floats, low: float, high: float) -> tuple[float, float]:
         """Middle and half depth, front to back, of a slice of the trunk near its middle line."""
-        local = own(part)
         slice_x = local[(local[:, 2] > low) & (local[:, 2] < high) & (np.abs(local[:, 1]) < 0.06), 0]
-        back, front = np.quantile(slice_x, [0.03, 0.97])
+        back, front = np.quantile(slice_x, [0.01, 0.98])
         return float(0.5 * (front + back)), float(0.5 * (front - back))
 
     waist, neck, shoulder, hip = (
         between(*pair)
         for pair in (("chest", "pelvis"), ("head", "chest"), ("l_upper_arm", "chest"), ("l_thigh", "pelvis"))
     )
-    pelvis_x, pelvis_r = slab("pelvis", -0.03, 0.05)
-    belly_x, belly_r = slab("chest", 0.0, 0.06)
-    chest_x, chest_r = slab("chest", 0.09, 0.17)
+    pelvis_x, pelvis_r = slab(own("pelvis", "l_thigh", "r_thigh"), -0.05, 0.05)
+    belly_x, belly_r = slab(own("chest"), 0.0, 0.06)
+    chest_x, chest_r = slab(own("chest"), 0.09, 0.17)
     head, foot = own("head"), own("l_foot")
     skull = head[head[:, 2] > np.quantile(head[:, 2], 0.97) - 0.09]
     back, front = np.quantile(skull[:, 0], [0.02, 0.9])

@@ -5,7 +5,7 @@ Joint ranges: everyday ranges of a healthy adult, rounded to 5 degrees.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import mujoco
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from training.synth.bodies.body import Body
 from training.synth.bodies.shape import Bodies
 from training.synth.bodies.skins import add_skins
-from training.synth.bodies.wardrobe import random_body, random_shape
+from training.synth.bodies.wardrobe import random_body, random_shape, random_tone
 from training.synth.build import Build, Xyz, average_build
 from training.synth.solids import Piece, limb_cover, limbs, trunk, trunk_cover
 
@@ -27,6 +27,8 @@ ROOM_BIT: Final = 2
 HIDDEN_GROUP: Final = 3
 """MuJoCo draws the groups 0 to 2; the solid body inside a skin lies in this one."""
 BODIES_SHARE: Final = 0.85
+PATTERNS: Final = ("", "", "", "", "", "", "stripes", "lengthwise", "checks", "plaid", "spots", "flowers")
+"""Half of the shirts are plain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +127,10 @@ def _colour(rng: np.random.Generator) -> Rgb:
     return float(r), float(g), float(b)
 
 
+def _skin_colour(tone: float) -> Rgb:
+    return tone, tone * 0.8, tone * 0.66
+
+
 def random_figure(rng: np.random.Generator, bodies: Bodies | None = None) -> Figure:
     """A random adult; old and stooped people are as common as young ones. With `bodies` most have a skinned body."""
     old = rng.random() < 0.5
@@ -136,21 +142,22 @@ def random_figure(rng: np.random.Generator, bodies: Bodies | None = None) -> Fig
     look = Look(
         shirt=shirt,
         trousers=shirt if rng.random() < 0.15 else _colour(rng),
-        skin=(tone, tone * 0.8, tone * 0.66),
+        skin=_skin_colour(tone),
         hair=(hair_value, hair_value * 0.92, hair_value * 0.82),
         shoes=_colour(rng),
         long_sleeves=bool(rng.random() < 0.6),
         long_legs=bool(rng.random() < 0.8),
         skirt=bool(rng.random() < 0.15),
         bald=bool(rng.random() < 0.12),
-        pattern=str(rng.choice(["", "", "", "stripes", "checks", "spots"])),
+        pattern=str(rng.choice(PATTERNS)),
     )
     body_mass_index = float(rng.uniform(19, 22) * girth**1.2)
     stoop = float(rng.uniform(8, 26) if old else rng.uniform(0, 8))
     body = None
     if bodies is not None and rng.random() < BODIES_SHARE:
-        body = random_body(rng, bodies, random_shape(rng, old, height, girth), look.bald)
-        height = body.height_m
+        shape = random_shape(rng, old, height, girth)
+        body = random_body(rng, bodies, shape, look.bald)
+        height, look = body.height_m, replace(look, skin=_skin_colour(random_tone(rng, shape)))
     return Figure(height, body_mass_index * height**2, girth, stoop, look, body)
 
 
@@ -217,8 +224,11 @@ def _pattern(name: str) -> NDArray[np.uint8]:
     y, x = np.mgrid[0:32, 0:32]
     dark = {
         "stripes": y % 8 < 3,
+        "lengthwise": x % 8 < 3,
         "checks": (y // 8 + x // 8) % 2 == 0,
+        "plaid": (y % 16 < 5) ^ (x % 16 < 5),
         "spots": (y % 8 - 4) ** 2 + (x % 8 - 4) ** 2 < 7,
+        "flowers": np.abs(np.sin(0.59 * x) * np.sin(0.59 * y) + 0.4 * np.sin(1.18 * (x + y))) > 0.75,
     }[name]
     grey = np.where(dark, 110, 255).astype(np.uint8)
     return np.repeat(grey[..., None], 3, axis=2)

@@ -13,6 +13,7 @@ from training.synth.bodies import files
 from training.synth.bodies.files import BASE_VERTICES, BodyFileError, Flags, Floats, Ints, Offsets
 from training.synth.bodies.garments import Piece, is_bottom, make_piece, shells, thinned
 from training.synth.bodies.rig import PARTS, RIG_BONES, Rest, part_weights, rest_pose, to_room
+from training.synth.bodies.tailored import CUTS, Cut, covered, cut_triangles, own_fit
 
 RACES: Final = ("african", "asian", "caucasian")
 CELLS: Final = {"hair": 0.22, "shoes": 0.16, "suit": 0.2}
@@ -107,11 +108,22 @@ class Bodies:
         return rest_pose(heads, tails)
 
     def garment(self, kind: str, name: str) -> Garment:
-        """A garment by folder (clothes, hair, proxies) and name; suits come apart into top and bottom."""
+        """A garment by folder (clothes, hair, proxies) and name; suits come apart into top and bottom.
+
+        tailored: no folder, but one of tailored.CUTS. Raises BodyFileError.
+        """
         key = f"{kind}/{name}"
         if key not in self._garments:
-            self._garments[key] = self._read_garment(kind, name)
+            self._garments[key] = self._tailored(CUTS[name]) if kind == "tailored" else self._read_garment(kind, name)
         return self._garments[key]
+
+    def _tailored(self, cut: Cut) -> Garment:
+        chosen = cut_triangles(self.base, cut, self.weights)
+        under = np.flatnonzero(covered(cut, self.base.vertices[:, 1], self.weights))
+        hides = np.intersect1d(under, self.skin)
+        return Garment(
+            {"whole": make_piece(self.base, chosen, own_fit(self.base, hides), self.weights)}, {"whole": hides}
+        )
 
     def _read_garment(self, kind: str, name: str) -> Garment:
         stem = self.folder / kind / name
