@@ -78,21 +78,38 @@ class Source(_Part):
 
 
 class Result(_Part):
-    """One measured row; `protocol` says what was held out."""
+    """One measured row; `protocol` says what was held out.
+
+    A row is about windows (auc, recalls) or about incidents of one stage (detected, false_alarms, delays in seconds
+    from the body at rest, hours of footage). smoothing_s: 0 for raw scores. numbers: what the network computed in.
+    folds: what was held out and by which weights, where other weights than the bundle's were asked.
+    """
 
     protocol: str
     footage: str
     falls: int
-    windows: int
+    windows: int = 0
+    numbers: str = ""
+    smoothing_s: float | None = None
     auc: float | None = None
     recall_at_0: float | None = None
     recall_at_5: float | None = None
     recall_at_10: float | None = None
+    stage: str | None = None
+    detected: int | None = None
+    false_alarms: int | None = None
+    hours: float | None = None
+    delay_median_s: float | None = None
+    delay_p90_s: float | None = None
+    folds: tuple[str, ...] = ()
     note: str = ""
 
 
 class Card(_Part):
-    """Everything a stranger must know before this network goes on a wall."""
+    """Everything a stranger must know before this network goes on a wall.
+
+    trained_on: datasets of the table of clips whose footage it learned from; none given: it is not said.
+    """
 
     schema_version: int = Field(alias="schema", ge=1, le=1)
     name: str = Field(pattern=r"^[a-z0-9_.-]+$")
@@ -112,6 +129,7 @@ class Card(_Part):
     states: tuple[State, ...]
     limits: tuple[str, ...]
     data: tuple[Source, ...]
+    trained_on: tuple[str, ...] | None = None
     results: tuple[Result, ...]
     files: dict[str, str]
 

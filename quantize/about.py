@@ -6,12 +6,18 @@ made again from a checkpoint and this file alone.
 
 from __future__ import annotations
 
+import re
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from device.card import BundleError, Result, Source, Thresholds
+from device.card import BundleError, Card, Result, Source, Thresholds
+
+RESULTS_TABLE: Final = re.compile(r"^\[\[results\]\]\n(?:(?!\[).*\n?)*", re.MULTILINE)
+"""One [[results]] table: its header and every line up to the next header. No value of ours begins a line with [."""
 
 
 class About(BaseModel):
@@ -26,6 +32,7 @@ class About(BaseModel):
     thresholds: Thresholds
     limits: tuple[str, ...] = Field(min_length=1)
     data: tuple[Source, ...] = Field(min_length=1)
+    trained_on: tuple[str, ...] | None = None
     results: tuple[Result, ...] = ()
 
 
@@ -41,3 +48,27 @@ def read_about(path: Path) -> About:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "file"
         raise BundleError(f"{path}: {where}: {first['msg']}; correct it there") from None
+
+
+def about_of(card: Card) -> About:
+    """The hand-written part of a card that exists."""
+    return About.model_validate({name: getattr(card, name) for name in About.model_fields})
+
+
+def with_results(path: Path, results: Sequence[Result]) -> None:
+    """Put measured rows in the place of a text's results; the rest, comments included, stays as it was written.
+
+    Raises BundleError with one sentence when the text is no good, before or after; then nothing is written.
+    """
+    import tomli_w
+
+    read_about(path)
+    text = RESULTS_TABLE.sub("", path.read_text(encoding="utf-8")).rstrip() + "\n"
+    rows = [one.model_dump(exclude_none=True, exclude_defaults=True, mode="json") for one in results]
+    partial = path.with_name(f".{path.name}")
+    partial.write_text(f"{text}\n{tomli_w.dumps({'results': rows})}", encoding="utf-8")
+    try:
+        read_about(partial)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -154,6 +154,7 @@ def _card(network: FallNetwork, step: Step, about: About, facts: dict[str, Any],
         "quantization": facts,
         "states": _states(Int8Step(quantized)),
         "data": said["data"],
+        **{key: said[key] for key in ("trained_on",) if key in said},
         "results": said["results"],
     }
 

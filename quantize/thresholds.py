@@ -1,9 +1,9 @@
 """Thresholds for a card, from rooms that the scoring network has not seen: `python -m quantize.thresholds`.
 
-The policy itself decides: every candidate pair is played over every held-out training clip. False alarms come first:
-the pair that rings least in everyday clips; then the one that confirms the most falls, set against what it suspects
-there. Footage of dev chooses nothing. Prints the [thresholds] part of the card's hand-written file, and what stands
-behind it.
+The policy itself decides: every candidate pair is played over every held-out training clip and over simulated days of
+everyday life. False alarms per hour come first: of the pairs that ring seldom enough, the one that confirms the most
+falls, set against what it suspects for nothing. Footage of dev chooses nothing. Prints the [thresholds] part of the
+card's hand-written file, and what stands behind it.
 """
 
 from __future__ import annotations
@@ -11,43 +11,37 @@ from __future__ import annotations
 import argparse
 import itertools
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import numpy as np
+from tqdm import tqdm
 
 from device.card import Thresholds
 from device.errors import FallwatchError
-from device.incidents import policy_of
-from device.incidents.down import DownWatch
-from device.records import Scores
-from device.settings import Settings
-from training.index import HoldOut, read_index, trainable
-from training.judged import UNSEEN, Scored, open_model, score_clips
+from training.footage import STEP_S
+from training.hours import Days, score_days
+from training.index import read_index, trainable
+from training.judged import NEVER_SEEN_ROOMS, USUAL_WARM_STEPS, Fold, Scored, open_model, score_clips
+from training.metrics import Events
+from training.unit_policy import Answers, down_transitions, held_on, reached, records
 
 LEVELS: Final = (0.3, 0.4, 0.5, 0.6, 0.7)
 """Candidates to enter; half of it leaves. Coarse on purpose: there are too few clips to tell finer ones apart. Below
 0.3 several labels could be likelier."""
 
-WARM_STEPS: Final = 10
-"""Steps the unit lets pass before scores count; as in the card."""
+RINGS_PER_HOUR: Final = 0.1
+"""As often as it may ring for nothing: one in ten hours, the aim for simulated days of everyday life."""
 
-TAIL_S: Final = 6.0
-"""Footage ends a few seconds after a fall, before the five seconds that confirm it: the mean of its last second is
-held for this long. The policy's confirmation is thereby measured on what the network said of the person at rest."""
-
-STEP_S: Final = 0.1
-
-SUSPICION_COST: Final = 0.2
-"""Falls that one suspicion in an everyday clip is worth: it makes no sound, but it is an entry that somebody reads and
-a clip on the disk, and the held-out everyday clips are busy ones, a few minutes long."""
+SUSPICION_COST: Final = 0.0015
+"""Share of the falls that one suspicion an hour is worth: it makes no sound, but it is an entry that somebody reads and
+a clip on the disk. A judgement, not a measurement."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What one pair of thresholds gives in rooms never seen. everyday_*: incidents in everyday clips."""
+    """What one pair of thresholds gives in rooms never seen. everyday_*: incidents in `hours` of everyday footage."""
 
     thresholds: Thresholds
     falls: int
@@ -55,42 +49,51 @@ class Outcome:
     confirmed: int
     everyday_suspected: int
     everyday_confirmed: int
+    hours: float
 
     @property
     def rank(self) -> tuple[float, ...]:
-        """Greater is better."""
-        return (-self.everyday_confirmed, self.confirmed - SUSPICION_COST * self.everyday_suspected, self.suspected)
+        """Greater is better: rings beyond what is allowed, then falls confirmed less the cost of suspicions."""
+        too_often = max(0.0, self.everyday_confirmed / self.hours - RINGS_PER_HOUR)
+        worth = self.confirmed / self.falls - SUSPICION_COST * self.everyday_suspected / self.hours
+        return (-too_often, worth, self.suspected)
+
+    def __str__(self) -> str:
+        rings = Events(false_alarms=self.everyday_confirmed, hours=self.hours)
+        return (
+            f"fall_on {self.thresholds.fall_on} down_on {self.thresholds.down_on}: of {self.falls} falls "
+            f"{self.suspected} suspected, {self.confirmed} confirmed; in {self.hours:.2f} h of everyday life "
+            f"{self.everyday_suspected} suspected, {self.everyday_confirmed} confirmed: {rings.false_per_hour:.2f}/h "
+            f"(< {rings.false_per_hour_bound:.2f}/h at 95 %)"
+        )
 
 
-def stages(scored: Scored, thresholds: Thresholds) -> list[str]:
-    """The stages the policy goes through on one clip."""
-    watch = DownWatch(policy_of(Settings(), thresholds), lambda wall: "clip")
-    return [incident.stage for step in _steps(scored) for incident in watch.update(step)]
+def stages(scored: Scored, thresholds: Thresholds) -> dict[str, int]:
+    """How many incidents of one clip come to each stage; the last second of a fall is held, so that it can confirm."""
+    answers = Answers(scored.t, scored.reset, scored.probabilities, USUAL_WARM_STEPS)
+    said = down_transitions(records(held_on(answers) if scored.fall else answers), thresholds)
+    return {stage: len(reached(said, stage)) for stage in ("suspected", "confirmed")}
 
 
-def _steps(scored: Scored) -> Iterator[Scores]:
-    rows = list(scored.probabilities)
-    if scored.fall is not None:
-        rows += [np.mean(rows[-round(1.0 / STEP_S) :], axis=0)] * round(TAIL_S / STEP_S)
-    for n, row in enumerate(rows):
-        if n >= WARM_STEPS - 1:
-            t = n * STEP_S
-            yield Scores(t, t, n, tuple(map(float, row)), 0.0, 0.5, 0.2, False, 0.0, True, "held out", 0.0)
+def outcome(scored: Sequence[Scored], thresholds: Thresholds, days: Days | None = None) -> Outcome:
+    """One pair over all clips and days.
 
-
-def outcome(scored: Sequence[Scored], thresholds: Thresholds) -> Outcome:
-    """One pair over all clips. Clips with somebody on the floor on purpose say nothing about false alarms: left out."""
+    Clips and spans with somebody on the floor on purpose say nothing about false alarms: left out.
+    """
     falls = [stages(one, thresholds) for one in scored if one.fall is not None]
-    everyday = [stages(one, thresholds) for one in scored if one.fall is None and not one.clip.on_floor]
+    calm = [one for one in scored if one.fall is None and not one.clip.on_floor]
+    everyday = [stages(one, thresholds) for one in calm]
     if not falls or not everyday:
         raise ValueError("no fall or no everyday clip among the held-out clips; name folds that hold some out")
+    day = {stage: days.events(stage, thresholds).false_alarms if days else 0 for stage in ("suspected", "confirmed")}
     return Outcome(
         thresholds=thresholds,
         falls=len(falls),
-        suspected=sum("suspected" in one for one in falls),
-        confirmed=sum("confirmed" in one for one in falls),
-        everyday_suspected=sum(one.count("suspected") for one in everyday),
-        everyday_confirmed=sum(one.count("confirmed") for one in everyday),
+        suspected=sum(one["suspected"] > 0 for one in falls),
+        confirmed=sum(one["confirmed"] > 0 for one in falls),
+        everyday_suspected=sum(one["suspected"] for one in everyday) + day["suspected"],
+        everyday_confirmed=sum(one["confirmed"] for one in everyday) + day["confirmed"],
+        hours=sum(len(one.t) for one in calm) * STEP_S / 3600 + (days.hours if days else 0.0),
     )
 
 
@@ -108,32 +111,30 @@ def choose(outcomes: Sequence[Outcome]) -> Outcome:
 def run(args: argparse.Namespace) -> int:
     """Print the thresholds; 0, or 1 when models or clips are no good."""
     try:
-        folds = [
-            (HoldOut.parse(what), open_model(Path(path))) for what, _, path in (f.rpartition("=") for f in args.fold)
-        ]
-        clips = [clip for clip in trainable(read_index(args.clips)) if any(rule.holds(clip) for rule, _ in folds)]
-        scored = [one for one in score_clips(clips, folds[0][1], folds, args.cache) if one.protocol == UNSEEN]
-        outcomes = [outcome(scored, pair) for pair in candidates()]
+        model = open_model(args.model)
+        folds = [Fold.parse(text, model) for text in args.fold]
+        clips = trainable(read_index(args.clips))
+        scored = [one for one in score_clips(clips, model, folds, args.cache) if one.protocol in NEVER_SEEN_ROOMS]
+        days = score_days(args.day, model) if args.day else None
+        outcomes = [outcome(scored, pair, days) for pair in tqdm(candidates(), desc="thresholds", unit="pair")]
     except (FallwatchError, ValueError) as error:
         print(f"quantize.thresholds: {error}", file=sys.stderr)
         return 1
-    for one in outcomes:
-        print(
-            f"# fall_on {one.thresholds.fall_on} down_on {one.thresholds.down_on}: of {one.falls} falls "
-            f"{one.suspected} suspected, {one.confirmed} confirmed; "
-            f"everyday clips: {one.everyday_suspected} suspected, {one.everyday_confirmed} confirmed"
-        )
-    best = choose(outcomes).thresholds
+    print("\n".join(f"# {one}" for one in outcomes))
+    best = choose(outcomes)
+    print(f"# chosen: {best}")
     print("[thresholds]")
-    print("\n".join(f"{name} = {value}" for name, value in best.model_dump().items()))
+    print("\n".join(f"{name} = {value}" for name, value in best.thresholds.model_dump().items()))
     return 0
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="quantize.thresholds", description="Choose a card's thresholds.")
+    parser.add_argument("model", type=Path, help="the checkpoint or bundle that the thresholds are for")
     parser.add_argument("--clips", type=Path, required=True, help="table of clips; only its trainable rows are used")
     parser.add_argument(
-        "--fold", action="append", required=True, metavar="WHAT=MODEL", help="DATASET:SUBJECT and who never saw them"
+        "--fold", action="append", default=[], metavar="WHAT=MODEL", help="DATASET:SUBJECT and who never saw them"
     )
+    parser.add_argument("--day", type=Path, metavar="FOLDER", help="simulated days by `fallwatch synth --hours`")
     parser.add_argument("--cache", type=Path, default=Path("runs/cache"), help="decoded footage")
     sys.exit(run(parser.parse_args()))

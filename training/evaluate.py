@@ -1,27 +1,45 @@
-"""Score a checkpoint or a bundle over real clips: `fallwatch evaluate`.
+"""Score a checkpoint or a bundle over real clips, simulated days and stripes: `fallwatch evaluate`.
 
 What was trained on is never mixed with what was not. Score = P(falling) + P(floor), raw and as the mean of the last
-half second. Window figures are measure/score.py's; events go through the unit's own policy (device.incidents). Rooms
-held out by a fold are scored by that fold's checkpoint.
+half second. Window figures are measure/score.py's; incidents go through the unit's own policy (device.incidents). Rooms
+held out by a fold are scored by that fold's checkpoint. A bundle's card is held against what was measured.
 """
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
-import json
-import math
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Final
 
-from device.errors import FallwatchError
-from training.curves import draw_recall
-from training.index import HoldOut, read_index
-from training.judged import PROTOCOLS, Model, Scored, open_model, score_clips
+from device.card import read_card, shipped_bundle
+from device.errors import FallwatchError, UsageError
+from training.aims import aims
+from training.card_rows import (
+    day_results,
+    differences,
+    event_results,
+    key_of,
+    measurable,
+    not_measured,
+    striped_results,
+    window_results,
+    write_card,
+)
+from training.hours import score_days
+from training.index import read_indexes
+from training.judged import Fold, Model, Scored, open_model, score_clips
+from training.report import Evaluation, text_of, write_json, write_report
 from training.scoring import evidence
-from training.table import events, events_text, rows, table_text
+from training.striped_test import striped_rows
+from training.table import SMOOTHING_S, event_rows, rows, said_of
+
+CLIPS: Final = Path("../shared/data/clips.csv")
+"""Where the real clips lie beside a checkout."""
+
+CACHE: Final = Path("runs/cache")
 
 
 def write_scores(scored: Sequence[Scored], folder: Path) -> None:
@@ -34,77 +52,110 @@ def write_scores(scored: Sequence[Scored], folder: Path) -> None:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `fallwatch evaluate`."""
-    parser.epilog = "example: fallwatch evaluate runs/all.pt --clips clips.csv --fold gmdcsa24:G1=runs/G1.pt"
-    parser.add_argument("model", type=Path, help="a checkpoint file or a bundle folder")
-    parser.add_argument("--clips", type=Path, required=True, help="table of clips, in the form of data/clips.csv")
-    parser.add_argument(
+    parser.epilog = "example: fallwatch evaluate BUNDLE --fold gmdcsa24:G1=runs/G1.pt --day days --report runs/report"
+    add = parser.add_argument
+    add("model", type=Path, nargs="?", help="a checkpoint file or a bundle folder (default: the bundle that ships)")
+    add("--clips", type=Path, action="append", help=f"table of clips like data/clips.csv; repeatable (default {CLIPS})")
+    add(
         "--fold",
         action="append",
         default=[],
         metavar="WHAT=MODEL",
-        help="score DATASET or DATASET:SUBJECT,SUBJECT by the model that was trained without them; may be repeated",
+        help="score DATASET, DATASET:SUBJECT,SUBJECT or DATASET@ROOM by the model trained without them; repeatable",
     )
-    parser.add_argument("--only", default="", metavar="NAMES", help="only these datasets, separated by commas")
-    parser.add_argument("--scores", type=Path, help="folder for one t,score table a clip")
-    parser.add_argument("--json", type=Path, help="file for all figures")
-    parser.add_argument("--plot", type=Path, help="PNG of recall against everyday windows")
+    add("--only", default="", metavar="NAMES", help="only these datasets, separated by commas")
+    add("--thresholds", type=Path, metavar="BUNDLE", help="judge incidents by this bundle's thresholds (checkpoints)")
+    add("--day", type=Path, metavar="FOLDER", help="simulated days by `fallwatch synth --hours`: false alarms per hour")
+    add("--striped", type=Path, metavar="FOLDER", help="rendered clips of a seed never trained on: stripes behind them")
+    add("--scores", type=Path, help="folder for one t,score table a clip")
+    add("--json", type=Path, help="file for all figures")
+    add("--report", type=Path, metavar="FOLDER", help="report.md and report.json with curves, timelines and failures")
+    add(
+        "--write-card",
+        type=Path,
+        nargs="?",
+        const=Path(),
+        metavar="ABOUT",
+        help="put the figures into the bundle's card (and into the hand-written text it is made from)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Evaluate by the command line's options. 0: done; 1: the model, table or footage is no good."""
+    """Evaluate by the command line's options. 0: done; 1: something is no good, or the card says otherwise."""
     try:
-        only = [name for name in args.only.split(",") if name]
-        clips = [clip for clip in read_index(args.clips) if not only or clip.dataset in only]
-        if not clips:
-            raise ValueError(f"{args.clips}: no clip of {args.only}; name datasets of the table")
-        folds = [_fold(text) for text in args.fold]
-        scored = score_clips(clips, open_model(args.model), folds, Path("runs/cache"))
-        _report(scored, args)
-    except (FallwatchError, ValueError) as error:
+        bundle = _bundle_of(args)
+        model = _model_of(args, bundle)
+        found = evaluate(args, model)
+        print(text_of(found))
+        _write(found, args)
+        return _hold_against_card(found, bundle, args.write_card) if bundle else 0
+    except UsageError:
+        raise
+    except (FallwatchError, ValueError, OSError) as error:
         print(f"fallwatch evaluate: {error}", file=sys.stderr)
         return 1
-    return 0
 
 
-def _fold(text: str) -> tuple[HoldOut, Model]:
-    what, _, path = text.rpartition("=")
-    if not what:
-        raise ValueError(f"--fold {text!r}: write WHAT=MODEL, e.g. gmdcsa24:G1=runs/G1/checkpoint.pt")
-    return HoldOut.parse(what), open_model(Path(path))
+def evaluate(args: argparse.Namespace, model: Model) -> Evaluation:
+    """Measure everything that was asked for. Raises ValueError or FallwatchError with one sentence."""
+    only = [name for name in args.only.split(",") if name]
+    clips = [clip for clip in read_indexes(args.clips or [CLIPS]) if not only or clip.dataset in only]
+    if not clips:
+        raise ValueError(f"no clip of {args.only} in the table; name datasets of the table")
+    folds = [Fold.parse(text, model) for text in args.fold]
+    scored = score_clips(clips, model, folds, CACHE)
+    said = {id(one): said_of(one) for one in scored}
+    days = score_days(args.day, model) if args.day else None
+    striped = striped_rows(args.striped, model, SMOOTHING_S) if args.striped else []
+    windows, events = rows(scored), event_rows(scored, lambda one: said[id(one)])
+    names = [fold.name for fold in folds]
+    results = window_results(scored, windows, names) + event_results(scored, events, names)
+    results += day_results(days, model.numbers) if days else []
+    results += striped_results(striped, model.numbers)
+    words = [said[id(one)] for one in scored]
+    return Evaluation(model, scored, words, windows, events, days, striped, aims(scored, words, days), results)
 
 
-def _report(scored: Sequence[Scored], args: argparse.Namespace) -> None:
-    table = rows(scored)
-    said: list[dict[str, Any]] = []
-    print(table_text(table))
-    for protocol in PROTOCOLS:
-        mine = [one for one in scored if one.protocol == protocol]
-        for stage in ("suspected", "confirmed") if mine else ():
-            found = events(mine, stage)
-            print(events_text(protocol, stage, found))
-            said.append({"protocol": protocol, "stage": stage, **dataclasses.asdict(found)})
+def _bundle_of(args: argparse.Namespace) -> Path | None:
+    """The bundle that is judged, None for a checkpoint."""
+    path = args.model or shipped_bundle()
+    if args.write_card is not None and not path.is_dir():
+        raise UsageError(f"{path}: a checkpoint has no card to write; make a bundle with `fallwatch quantize` first")
+    if args.write_card not in (None, Path()) and not args.write_card.is_file():
+        raise UsageError(f"--write-card {args.write_card}: no such file; name the text the card was made from, or none")
+    return path if path.is_dir() else None
+
+
+def _model_of(args: argparse.Namespace, bundle: Path | None) -> Model:
+    model = open_model(bundle or args.model)
+    return replace(model, thresholds=read_card(args.thresholds).thresholds) if args.thresholds else model
+
+
+def _write(found: Evaluation, args: argparse.Namespace) -> None:
     if args.scores:
-        write_scores(scored, args.scores)
+        write_scores(found.scored, args.scores)
     if args.json:
-        rows_said = [dataclasses.asdict(row) for row in table]
-        text = json.dumps(_measured({"windows": rows_said, "events": said}), indent=1, allow_nan=False)
-        args.json.write_text(text, encoding="utf-8")
-    if args.plot:
-        draw_recall({name: _levels(scored, name) for name in PROTOCOLS if any(_levels(scored, name))}, args.plot)
+        write_json(found, args.json)
+    if args.report:
+        write_report(found, args.report)
+        print(f"{args.report / 'report.md'}: written, with pictures")
 
 
-def _measured(said: Any) -> Any:
-    """The same with null for what there was nothing to measure on: JSON knows no NaN."""
-    if isinstance(said, dict):
-        return {name: _measured(value) for name, value in said.items()}
-    if isinstance(said, list | tuple):
-        return [_measured(value) for value in said]
-    return None if isinstance(said, float) and math.isnan(said) else said
-
-
-def _levels(scored: Sequence[Scored], protocol: str) -> tuple[list[float], list[float]]:
-    clips = [one.windows(0.5) for one in scored if one.protocol == protocol and not one.clip.on_floor]
-    return [c.fall for c in clips if c.fall is not None], [score for c in clips for score in c.everyday]
+def _hold_against_card(found: Evaluation, bundle: Path, about: Path | None) -> int:
+    """Write the card if that was asked for; else say where it disagrees, which is a finding."""
+    if about is not None:
+        write_card(bundle, found.results, about if about != Path() else None)
+        print(f"{bundle}: {len(found.results)} rows written into its card")
+        return 0
+    card = read_card(bundle).results
+    for line in not_measured(card, found.results):
+        print(f"card: not measured now: {line}")
+    again = sum(measurable(one) and key_of(one) in {key_of(x) for x in found.results} for one in card)
+    wrong = differences(card, found.results)
+    for line in wrong:
+        print(f"card: DISAGREES: {line}")
+    print(f"card: {again} of its {len(card)} rows measured again, {len(wrong)} figures disagree")
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":

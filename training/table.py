@@ -1,51 +1,48 @@
-"""The tables of an evaluation: windows per protocol and dataset, and events by the unit's own policy."""
+"""The tables of an evaluation: windows per protocol and dataset, and incidents by the unit's own policy."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from device.records import Incident
+from device.settings import Settings
 from training.footage import STEP_S
-from training.judged import PROTOCOLS, Scored
+from training.judged import NEVER_SEEN_ROOMS, PROTOCOLS, Scored
 from training.metrics import Confirmed, Events, FallTime, level_at, match_events
 from training.scoring import WindowFigures, window_figures
+from training.unit_policy import STAGES, reached, records, transitions
 
 SMOOTHING_S = (0.0, 0.5)
 """Tables give the raw score and the mean of the last half second, which the policy uses."""
 
+ALL = "all"
+NO_ROOM_SEEN = "no room seen"
+"""Every clip whose room the network that scored it had not seen, whatever the protocol: the issue's yardstick."""
+
+CONFIRM_S = Settings().fall.confirm_s
+
+
+def said_of(scored: Scored) -> list[Incident]:
+    """Every transition of the unit's own policy over one clip, at its default settings and the model's thresholds."""
+    return transitions(records(scored.answers), scored.model.thresholds)
+
 
 def incidents_of(scored: Scored, stage: str) -> list[Confirmed]:
-    """What the unit's own policy says over one clip, at one stage (suspected or confirmed), at its default settings."""
-    from device.incidents.down import DownWatch
-    from device.incidents.policy import policy_of
-    from device.records import Scores
-    from device.settings import Settings
-
-    model = scored.model
-    numbers = iter(range(1_000_000))
-    watch = DownWatch(policy_of(Settings(), model.thresholds), lambda wall: str(next(numbers)))
-    found: dict[str, Confirmed] = {}
-    since = 0
-    for index, (t, row) in enumerate(zip(scored.t.tolist(), scored.probabilities.tolist(), strict=True)):
-        since = 0 if scored.reset[index] else since + 1
-        if since < model.warm_steps:
-            continue
-        scores = Scores(t, t, index, tuple(row), 0.0, 0.5, 0.1, False, 0.0, True, model.name, 0.0)
-        for incident in watch.update(scores):
-            if incident.kind in ("fall", "floor") and incident.stage == stage:
-                found.setdefault(incident.id, Confirmed(incident.t_start, t))
-    return list(found.values())
+    """What that policy says over one clip at one stage (suspected or confirmed)."""
+    return reached(said_of(scored), stage)
 
 
-def events(scored: Sequence[Scored], stage: str) -> Events:
+def matched(scored: Scored, said: Sequence[Incident], stage: str) -> Events:
+    """The event figures of one clip at one stage."""
+    falls = [FallTime(*scored.fall)] if scored.fall else []
+    return match_events(falls, reached(said, stage), len(scored.t) * STEP_S / 3600)
+
+
+def events(scored: Sequence[Scored], stage: str, say: Callable[[Scored], list[Incident]] = said_of) -> Events:
     """Event figures over clips; clips with somebody on the floor on purpose are left out (they are counted apart)."""
-    total = Events()
-    for one in scored:
-        if not one.clip.on_floor:
-            falls = [FallTime(*one.fall)] if one.fall else []
-            total += match_events(falls, incidents_of(one, stage), len(one.t) * STEP_S / 3600)
-    return total
+    return sum((matched(one, say(one), stage) for one in scored if not one.clip.on_floor), Events())
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,16 +57,42 @@ class Row:
     on_floor_windows: int
 
 
-def rows(scored: Sequence[Scored]) -> list[Row]:
-    """Window figures per protocol and dataset, then all of a protocol together, raw and smoothed."""
-    table = []
+@dataclass(frozen=True, slots=True)
+class EventRow:
+    """One line of the table of incidents.
+
+    long_enough: falls whose footage goes on for the five seconds that confirm; none other can be confirmed.
+    on_floor: incidents in clips with somebody on the floor on purpose, where they are no false alarms.
+    """
+
+    protocol: str
+    stage: str
+    found: Events
+    long_enough: int
+    on_floor: int
+
+    def covers(self, one: Scored) -> bool:
+        """Whether a clip is counted in this row."""
+        return one.protocol == self.protocol or (self.protocol == NO_ROOM_SEEN and one.protocol in NEVER_SEEN_ROOMS)
+
+
+def groups_of(scored: Sequence[Scored]) -> list[tuple[str, str, list[Scored]]]:
+    """(protocol, footage, clips): each dataset of a protocol, all of it, and every clip in a room never seen."""
+    groups = []
     for protocol in PROTOCOLS:
         mine = [one for one in scored if one.protocol == protocol]
         datasets = sorted({one.clip.dataset for one in mine})
-        groups = [(name, [one for one in mine if one.clip.dataset == name]) for name in datasets]
-        groups += [("all", mine)] if len(datasets) > 1 else []
-        table += [_row(protocol, name, group, over) for name, group in groups for over in SMOOTHING_S]
-    return table
+        groups += [(protocol, name, [one for one in mine if one.clip.dataset == name]) for name in datasets]
+        groups += [(protocol, ALL, mine)] if len(datasets) > 1 else []
+    never = [one for one in scored if one.protocol in NEVER_SEEN_ROOMS]
+    if len({one.protocol for one in never}) > 1:
+        groups.append((NO_ROOM_SEEN, ALL, never))
+    return groups
+
+
+def rows(scored: Sequence[Scored]) -> list[Row]:
+    """Window figures of every group, raw and smoothed."""
+    return [_row(protocol, name, group, over) for protocol, name, group in groups_of(scored) for over in SMOOTHING_S]
 
 
 def _row(protocol: str, name: str, group: Sequence[Scored], smoothing_s: float) -> Row:
@@ -80,8 +103,27 @@ def _row(protocol: str, name: str, group: Sequence[Scored], smoothing_s: float) 
     return Row(protocol, name, smoothing_s, window_figures(counted), sum(s > level for s in purpose), len(purpose))
 
 
+def event_rows(scored: Sequence[Scored], say: Callable[[Scored], list[Incident]] = said_of) -> list[EventRow]:
+    """Incidents of each protocol, and of all rooms never seen together, at both stages."""
+    said = {id(one): say(one) for one in scored}
+    found = []
+    for protocol in (*PROTOCOLS, NO_ROOM_SEEN):
+        among = NEVER_SEEN_ROOMS if protocol == NO_ROOM_SEEN else (protocol,)
+        mine = [one for one in scored if one.protocol in among]
+        if mine and (protocol != NO_ROOM_SEEN or len({one.protocol for one in mine}) > 1):
+            found += [_event_row(protocol, stage, mine, said) for stage in STAGES]
+    return found
+
+
+def _event_row(protocol: str, stage: str, mine: Sequence[Scored], said: dict[int, list[Incident]]) -> EventRow:
+    counted = [one for one in mine if not one.clip.on_floor]
+    long_enough = sum(one.fall is not None and float(one.t[-1]) - one.fall[1] >= CONFIRM_S for one in counted)
+    on_floor = sum(len(reached(said[id(one)], stage)) for one in mine if one.clip.on_floor)
+    return EventRow(protocol, stage, events(counted, stage, lambda one: said[id(one)]), long_enough, on_floor)
+
+
 def table_text(table: Sequence[Row]) -> str:
-    """The table as people read it."""
+    """The table of windows as people read it."""
     head = f"{'protocol':22} {'footage':16} {'mean':>5} {'falls':>5} {'windows':>7} {'AUC':>6}"
     lines = [head + "  recall at 0 / 5 / 10 %"]
     for row in table:
@@ -93,10 +135,16 @@ def table_text(table: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
-def events_text(protocol: str, stage: str, found: Events) -> str:
-    """One line of event figures."""
+def events_text(row: EventRow) -> str:
+    """One line of incidents. Delays run from the body at rest; in brackets from the loss of balance."""
+    e = row.found
+    short = f" (footage goes on long enough after {row.long_enough})" if row.stage == "confirmed" else ""
+    delays = (
+        f"after rest median {e.delay(0.5):.1f} s, 90 % within {e.delay(0.9):.1f} s "
+        f"(after the start {e.delay_from_start(0.5):.1f} and {e.delay_from_start(0.9):.1f} s)"
+    )
     return (
-        f"{protocol:22} {stage:10} {found.detected}/{found.falls} falls, {found.duplicates} duplicates, "
-        f"{found.false_alarms} false alarms in {found.hours:.2f} h (< {found.false_per_hour_bound:.0f}/h at 95 %), "
-        f"delay from rest median {found.delay(0.5):.1f} s, 90 % within {found.delay(0.9):.1f} s"
+        f"{row.protocol:22} {row.stage:10} {e.detected}/{e.falls} falls{short}, {e.duplicates} duplicates, "
+        f"{e.false_alarms} false in {e.hours:.2f} h (< {e.false_per_hour_bound:.0f}/h at 95 %), "
+        f"precision {e.precision:.2f}, F1 {e.f1:.2f}; {delays}; on the floor on purpose {row.on_floor}"
     )
