@@ -9,7 +9,7 @@ import mujoco
 import numpy as np
 
 from training.synth.poses import Vector
-from training.synth.props import Places, Rgb, Shape, floating, write, yaw_turn
+from training.synth.props import ALWAYS, Places, Rgb, Shape, Span, floating, within, write, yaw_turn
 
 BUMPS: Final = (
     ("chest", (0.30, 0.34, 0.17)),
@@ -23,6 +23,15 @@ BUMPS: Final = (
 )
 """Part below and half axes in m, along and across the bed and up: cloth spans 5-8 cm beyond the limb."""
 
+BELOW: Final = {
+    "chest": "chest", "pelvis": "pelvis", "l_thigh": "l_shin", "r_thigh": "r_shin", "l_shin": "l_foot",
+    "r_shin": "r_foot", "l_foot": "l_foot", "r_foot": "r_foot",
+}  # fmt: skip
+"""The next joint along the limb; a bump lies half way to it."""
+SINK_M: Final = 0.13
+"""How far a bump sinks when nobody is below it: what is left looks like cloth thrown back."""
+SINK_STEPS: Final = 12
+
 
 @dataclass(frozen=True)
 class Blanket:
@@ -35,6 +44,7 @@ class Blanket:
     half: tuple[float, float]
     top_m: float
     up_to: str = "chest"
+    span: Span = ALWAYS
 
     def _bumps(self) -> list[tuple[str, tuple[float, float, float]]]:
         return [bump for bump in BUMPS if bump[0] != "chest" or self.up_to == "chest"]
@@ -51,10 +61,15 @@ class Blanket:
             floating(spec, f"{name}_{part}", (Shape("ellipsoid", (0, 0, 0), half),), self.colour)
 
     def drive(self, model: Any, qpos: Vector, places: Places, name: str) -> None:
-        """Each bump over the middle of its part."""
-        turn = yaw_turn(np.full(places.steps, self.yaw))
-        below = {"chest": "chest", "pelvis": "pelvis", "l_thigh": "l_shin", "r_thigh": "r_shin", "l_shin": "l_foot",
-                 "r_shin": "r_foot", "l_foot": "l_foot", "r_foot": "r_foot"}  # fmt: skip
+        """Each bump over the middle of its part; outside the span it lies, sunk, where it was last or will be first."""
+        turn, steps = yaw_turn(np.full(places.steps, self.yaw)), np.arange(places.steps)
+        used = within(self.span, places.steps)
+        if not used.any():
+            return
+        first, last = int(used.argmax()), int(places.steps - 1 - used[::-1].argmax())
+        nearest = np.clip(steps, first, last)
+        apart = np.clip(np.abs(steps - nearest) / SINK_STEPS, 0, 1)
         for part, _ in self._bumps():
-            place = (places.part(self.user, part) + places.part(self.user, below[part])) / 2
-            write(model, qpos, f"{name}_{part}", place + np.array([0, 0, 0.01]), turn)
+            place = ((places.part(self.user, part) + places.part(self.user, BELOW[part])) / 2)[nearest]
+            place[:, 2] += 0.01 - SINK_M * apart
+            write(model, qpos, f"{name}_{part}", place, turn)

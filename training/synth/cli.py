@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import multiprocessing
-import signal
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +14,7 @@ from tqdm import tqdm
 from training.synth.clip import Clip, clip_path, load_clip, save_clip
 from training.synth.film import Options, make_clip
 from training.synth.sheet import statistics, write_sheet
+from training.synth.workers import Outcome, finished
 
 DEFAULT_DATA: Final = Path(__file__).resolve().parents[3] / "shared" / "data"
 PROGRESS: Final = "PROGRESS"
@@ -24,15 +22,6 @@ SHEET_CLIPS: Final = 24
 
 Job = tuple[int, int, Options, Path]
 """Seed, index, options, folder."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How one clip went: no reason is success; hopeless means that the next clip would fail the same way."""
-
-    reason: str = ""
-    hopeless: bool = False
-
 
 EXAMPLE = "example: fallwatch synth --clips 200 --seed 1 --out clips --sheet sheet.png"
 
@@ -94,20 +83,6 @@ def _render(job: Job) -> Outcome:
     return Outcome()
 
 
-def _leave_interrupts_to_the_parent() -> None:
-    """Ctrl-C reaches every process of the terminal; only the parent answers it, workers are ended by the pool."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def _finished(jobs: list[Job], workers: int) -> Iterator[Outcome]:
-    """Jobs as they finish, rendered here for one worker, else in fresh processes with a renderer each."""
-    if workers == 1:
-        yield from map(_render, jobs)
-        return
-    with multiprocessing.get_context("spawn").Pool(workers, _leave_interrupts_to_the_parent) as pool:
-        yield from pool.imap_unordered(_render, jobs)
-
-
 def _clips(args: argparse.Namespace) -> Iterator[Clip]:
     for index in range(args.clips):
         if clip_path(args.out, index).exists():
@@ -150,7 +125,7 @@ def _run_jobs(args: argparse.Namespace, jobs: list[Job]) -> list[str] | None:
     bar = tqdm(total=args.clips, initial=there, unit="clip", desc="synth", mininterval=2.0)
     made = 0
     try:
-        for outcome in _finished(jobs, args.workers):
+        for outcome in finished(_render, jobs, args.workers):
             if outcome.reason:
                 failed.append(outcome.reason)
             else:

@@ -101,25 +101,38 @@ def make_scene(name: str, steps: int, rng: np.random.Generator, data: Path | Non
     scripts = behaviour.story(stage)
     shadows = bool(rng.random() < 0.12)
     decor = Decor(data, bool(rng.random() < 0.5), bool(rng.random() < behaviour.blanket), bool(rng.random() < 0.15))
-    spec = base_spec(size, shadows, 10)
-    RoomBuilder(spec, room, decor, rng).build()
-    add_lights(spec, room.height, rng, shadows)
-    for prefix, figure in zip(PREFIXES, figures, strict=False):
-        add_person(spec, prefix, figure)
-    add_props(spec, stage.props)
-    model = spec.compile()
-    people = [Person(model, p, f, s.segments) for p, f, s in zip(PREFIXES, figures, scripts, strict=False)]
+    model = compile_stage(stage, decor, shadows, size)
     total = _length(behaviour, scripts, steps)
-    starts = [start_of(script, person) for script, person in zip(scripts, people, strict=True)]
-    trace = simulate(model, people, starts, total)
-    by_prefix = dict(zip(PREFIXES, figures, strict=False))
-    trace = Trace(drive_props(model, trace.qpos, stage.props, by_prefix), trace.tracks)
-    labels = tuple(person_labels(t, f, room.seats) for t, f in zip(trace.tracks, figures, strict=True))
-    labels = seated_labels(labels, trace.tracks, wheelchair_paths(model, trace.qpos, stage.props))
+    trace, labels = play(model, stage, scripts, total)
     _check(name, behaviour, trace, labels, room)
     fall = find_fall(trace.tracks[0]) if trace.tracks else None
     first = _first(behaviour, fall, total, steps, rng)
     return Scene(name, room, model, figures, trace, labels, slice(first, first + steps), fall, shadows)
+
+
+def compile_stage(stage: Stage, decor: Decor, shadows: bool, size: tuple[int, int]) -> Any:
+    """The model of a stage: room, lights, people, props. size: the largest picture that will be drawn of it."""
+    spec = base_spec(size, shadows, 10)
+    RoomBuilder(spec, stage.room, decor, stage.rng).build()
+    add_lights(spec, stage.room.height, stage.rng, shadows)
+    for prefix, figure in zip(PREFIXES, stage.figures, strict=False):
+        add_person(spec, prefix, figure)
+    add_props(spec, stage.props)
+    return spec.compile()
+
+
+def play(model: Any, stage: Stage, scripts: list[Script], steps: int) -> tuple[Trace, tuple[list[str], ...]]:
+    """Simulate the scripts on a stage: the trace with every prop in its place, and one label a step for each person.
+
+    Raises FloatingPointError when the physics diverges.
+    """
+    by_prefix = dict(zip(PREFIXES, stage.figures, strict=False))
+    people = [Person(model, p, f, s.segments) for (p, f), s in zip(by_prefix.items(), scripts, strict=True)]
+    starts = [start_of(script, person) for script, person in zip(scripts, people, strict=True)]
+    trace = simulate(model, people, starts, steps)
+    trace = Trace(drive_props(model, trace.qpos, stage.props, by_prefix), trace.tracks)
+    labels = tuple(person_labels(t, f, stage.room.seats) for t, f in zip(trace.tracks, stage.figures, strict=True))
+    return trace, seated_labels(labels, trace.tracks, wheelchair_paths(model, trace.qpos, stage.props))
 
 
 def _length(behaviour: Behaviour, scripts: list[Script], steps: int) -> int:
