@@ -22,7 +22,8 @@ EXPANSION: Final = 2
 def attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | float = 0.0) -> Tensor:
     """(..., queries, c), (..., keys, c), (..., keys, c) and what is added to the scores -> (..., queries, c)."""
     scores = query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5 + bias
-    return scores.softmax(-1) @ value
+    answer: Tensor = scores.softmax(-1) @ value
+    return answer
 
 
 class FeedForward(nn.Sequential):
@@ -106,6 +107,7 @@ class CausalTransformer(nn.Module):
         super().__init__()
         self.layers = nn.ModuleList(CausalLayer(width, heads, span) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
+        self.span, self.width = span, width
 
     def window(self, x: Tensor) -> Tensor:
         """(batch, time, width) -> the same."""
@@ -123,4 +125,4 @@ class CausalTransformer(nn.Module):
 
     def state_shapes(self) -> list[StateShape]:
         """Keys and values of each layer in turn."""
-        return [(1, layer.span - 1, 1, layer.width) for layer in self.layers for _ in range(2)]  # type: ignore[misc]
+        return [(1, self.span - 1, 1, self.width)] * (2 * len(self.layers))

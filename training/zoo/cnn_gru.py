@@ -44,8 +44,9 @@ class CnnGru(FallNetwork):
         """One state: the hidden vector. The gates are written out: exporters know no GRU."""
         width = self.config.head
         before = past[0].reshape(1, width)
-        inward = F.linear(self.frame(x).reshape(1, width), self.gru.weight_ih_l0, self.gru.bias_ih_l0)
-        back = F.linear(before, self.gru.weight_hh_l0, self.gru.bias_hh_l0)
+        of_input, of_past, bias_of_input, bias_of_past = self.gru.parameters()
+        inward = F.linear(self.frame(x).reshape(1, width), of_input, bias_of_input)
+        back = F.linear(before, of_past, bias_of_past)
         reset, keep = ((inward + back)[:, at : at + width].sigmoid() for at in (0, width))
         fresh = (inward[:, 2 * width :] + reset * back[:, 2 * width :]).tanh()
         hidden = fresh + keep * (before - fresh)
