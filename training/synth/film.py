@@ -12,16 +12,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from device.labels import FALLING, FLOOR, LABELS
+from device.preprocess import Raster, letterbox, to_grey
 from training.synth.behaviours import CATALOGUE, draw_behaviour
-from training.synth.camera import place_camera
+from training.synth.camera import Camera, place_camera, sway
 from training.synth.clip import FORMAT, PEOPLE, SEEN_PIXELS, Clip, visible
 from training.synth.labels_truth import scene_labels
-from training.synth.light import light_plan
-from training.synth.render import HEIGHT, MASK_HEIGHT, MASK_WIDTH, WIDTH, Look, Painter
+from training.synth.light import light_plan, screen_flicker
+from training.synth.render import HEIGHT, WIDTH, Look, Painter
+from training.synth.rooms import Room
 from training.synth.scene import PREFIXES, Scene, SceneRefusedError, make_scene
 from training.synth.sensor import barrel_maps, degrade, distort, held_frames, random_sensor
 from training.synth.simulate import STEPS_PER_S
 
+RASTER: Final = Raster(128, 96)
+INFRARED_SHADES: Final = 8
+SHUTTER_HALF: Final = 0.5
+"""The second moment of a picture lies half the open time back: the mean of the two is the blur's first order."""
 MASK_EVERY: Final = 2
 """A segmentation picture costs 40 % of a colour one: every second step has its own, the next shares it."""
 TRIES: Final = 40
@@ -50,28 +56,26 @@ def make_clip(seed: int, index: int, options: Options) -> Clip:
 
 def _film(scene: Scene, rng: np.random.Generator, origin: dict[str, int]) -> Clip:
     """Hang the camera, paint the filmed steps, send them through the sensor, label what can be seen."""
-    camera = place_camera(scene.room, _action(scene), CATALOGUE[scene.name].aim, rng)
     steps = scene.filmed.stop - scene.filmed.start
-    lights = light_plan(rng, steps)
-    look = Look(camera, lights, float(rng.uniform(0.05, 0.3)), float(rng.uniform(0.02, 0.15)), scene.shadows)
-    painter = Painter(scene.model, PREFIXES[: len(scene.figures)], look)
+    look = draw_look(scene.room, place_camera(scene.room, _action(scene), CATALOGUE[scene.name].aim, rng), steps, rng)
+    look.shadows = scene.shadows
+    sensor = random_sensor(rng, look.lights[0][1].kind == "night")
+    painter = Painter(scene.model, PREFIXES[: len(scene.figures)], look, picture_size(look.camera))
     try:
         _check_seen(painter, scene)
-        pictures, owners = _paint(painter, scene.trace.qpos[scene.filmed])
+        pictures, owners = _paint(painter, scene.trace.qpos[scene.filmed], sensor.shutter)
     finally:
         painter.close()
-    sensor = random_sensor(rng, lights[0][1].kind == "night")
-    if camera.barrel:
-        maps, small = barrel_maps(WIDTH, HEIGHT, camera.barrel), barrel_maps(MASK_WIDTH, MASK_HEIGHT, camera.barrel)
-        pictures = [distort(picture, maps) for picture in pictures]
-        owners = np.stack([distort(owner, small, nearest=True) for owner in owners])
+    pictures, owners = through_lens(pictures, look.camera), through_lens(owners, look.camera, nearest=True)
     shown = held_frames(steps, sensor, rng)
     delivered = degrade(pictures, sensor, rng)
-    grey = np.stack([cv2.resize(delivered[i], (MASK_WIDTH, MASK_HEIGHT), interpolation=cv2.INTER_AREA) for i in shown])
+    grey = np.stack([to_grey(delivered[i], RASTER) for i in shown])
+    owners = np.stack([_in_raster(owner) for owner in owners])
     meta = {**origin, "format": FORMAT, "behaviour": scene.name, "group": CATALOGUE[scene.name].group,
-            "labels": list(LABELS), "steps_per_s": STEPS_PER_S, "light": [light.kind for _, light in lights],
-            "content": [0, 0, MASK_WIDTH, MASK_HEIGHT],
-            "camera": asdict(camera), "sensor": asdict(sensor), **_fall_times(scene)}  # fmt: skip
+            "labels": list(LABELS), "steps_per_s": STEPS_PER_S, "content": list(letterbox(*painter.size, RASTER)),
+            "room": scene.room.kind, "light": [light.kind for _, light in look.lights], "shadows": scene.shadows,
+            "bodies": [figure.body is not None for figure in scene.figures], "shaken": look.sway is not None,
+            "camera": asdict(look.camera), "sensor": asdict(sensor), **_fall_times(scene)}  # fmt: skip
     # Through JSON at once, so that a clip just made equals the same clip read back.
     owner = owners[shown]
     height = _heights(scene, shown, visible(owner))
@@ -122,11 +126,51 @@ def _check_seen(painter: Painter, scene: Scene) -> None:
         raise SceneRefusedError("the camera hardly sees the person")
 
 
-def _paint(painter: Painter, qpos: NDArray[np.float64]) -> tuple[list[NDArray[np.uint8]], NDArray[np.uint8]]:
+def _paint(
+    painter: Painter, qpos: NDArray[np.float64], shutter: float
+) -> tuple[list[NDArray[np.uint8]], list[NDArray[np.uint8]]]:
+    """Picture and owner map of each step; with an open shutter a picture is the mean of two moments."""
     pictures: list[NDArray[np.uint8]] = []
     owners: list[NDArray[np.uint8]] = []
     for step, row in enumerate(qpos):
         painter.pose(row, step)
-        pictures.append(np.asarray(cv2.cvtColor(painter.picture(), cv2.COLOR_RGB2GRAY), np.uint8))
+        picture = np.asarray(cv2.cvtColor(painter.picture(), cv2.COLOR_RGB2GRAY), np.uint8)
         owners.append(painter.people() if step % MASK_EVERY == 0 else owners[-1])
-    return pictures, np.stack(owners)
+        if shutter and step:
+            painter.pose(row + SHUTTER_HALF * shutter * (qpos[step - 1] - row), step)
+            before = np.asarray(cv2.cvtColor(painter.picture(), cv2.COLOR_RGB2GRAY), np.uint8)
+            picture = np.asarray(cv2.addWeighted(picture, 0.5, before, 0.5, 0), np.uint8)
+        pictures.append(picture)
+    return pictures, owners
+
+
+def picture_size(camera: Camera) -> tuple[int, int]:
+    """Pixels drawn for a camera: WIDTH wide, as high as its ratio says, even so that H.264 takes it."""
+    return WIDTH, 2 * round(WIDTH / camera.ratio / 2)
+
+
+def draw_look(room: Room, camera: Camera, steps: int, rng: np.random.Generator) -> Look:
+    """Everything about how a room looks through this camera that lasts the whole clip."""
+    lights = light_plan(rng, steps)
+    flicker = screen_flicker(rng, steps) if any(light.screen for _, light in lights) else None
+    return Look(
+        camera, lights, float(rng.uniform(0.05, 0.35)), float(rng.uniform(0.02, 0.15)), room=room,
+        sway=sway(rng, steps), flicker=flicker, infrared=rng.uniform(0, 0.9, INFRARED_SHADES),
+    )  # fmt: skip
+
+
+def through_lens(pictures: list[NDArray[np.uint8]], camera: Camera, nearest: bool = False) -> list[NDArray[np.uint8]]:
+    """The pictures as the camera's lens distorts them; nearest for maps whose values must not mix."""
+    if not camera.barrel:
+        return pictures
+    height, width = pictures[0].shape
+    maps = barrel_maps(width, height, camera.barrel)
+    return [distort(picture, maps, nearest) for picture in pictures]
+
+
+def _in_raster(owner: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """An owner map between the bars of the raster."""
+    left, top, width, height = letterbox(owner.shape[1], owner.shape[0], RASTER)
+    out = np.zeros((RASTER.height, RASTER.width), np.uint8)
+    out[top : top + height, left : left + width] = owner
+    return out

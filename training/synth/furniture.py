@@ -18,7 +18,7 @@ SHAPES: Final[dict[str, tuple[str, ...]]] = {
     "stool": ("painted_wooden_stool_1k",),
     "table": ("wooden_table_02_1k",),
 }
-"""Modelled pieces with at most 2,227 triangles. The sofa (8,004) and the bookshelf (10,106) are left out as too dear."""
+"""Modelled pieces with at most 2,227 triangles. The sofa (8,004) and the bookshelf (10,106) are too dear."""
 SHAPE_SHARE: Final = 0.5
 
 

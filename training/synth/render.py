@@ -12,8 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.synth.camera import Camera
-from training.synth.light import Light
+from training.synth.light import Light, aim_lights, ray_to
 from training.synth.poses import Vector
+from training.synth.rooms import Room
+from training.synth.shadows import cast
 
 WIDTH: Final = 256
 HEIGHT: Final = 192
@@ -63,13 +65,22 @@ class Canvas:
 
 @dataclass
 class Look:
-    """What a picture sequence needs besides the physics: camera, light over time, ground shadow, curtain swing in m."""
+    """What a picture sequence needs besides the physics: camera, light over time, ground shadow, curtain swing in m.
+
+    shadows: real ones, by shadow map. room: for shadows thrown on walls and the television's place. sway: pan, tilt,
+    roll in degrees of each step. flicker: factor on the screen's light of each step. infrared: how far 0..1 each of a
+    person's materials is pulled to white in night infrared, where cotton and wool are bright whatever their colour.
+    """
 
     camera: Camera
     lights: list[tuple[int, Light]]
     blob_shadow: float = 0.3
     curtain_m: float = 0.0
     shadows: bool = False
+    room: Room | None = None
+    sway: NDArray[np.float64] | None = None
+    flicker: NDArray[np.float64] | None = None
+    infrared: NDArray[np.float64] | None = None
 
 
 @dataclass
@@ -89,9 +100,12 @@ class Painter:
         self._gl = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_50)
         mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._gl)
         self._scene, self._option = mujoco.MjvScene(model, MAX_GEOMS), mujoco.MjvOption()
-        eye = model.camera("eye").id
+        eye = self._eye = model.camera("eye").id
         model.cam_pos[eye], model.cam_fovy[eye] = camera.place, camera.fovy_deg
         mujoco.mju_mat2Quat(model.cam_quat[eye], camera.axes().ravel())
+        aim_lights(model, camera, self.look.room)
+        self._mirrors = bool((model.mat_reflectance > 0).any())
+        self._by_day, self._by_night = model.mat_rgba.copy(), self._infrared_materials()
         self._view = mujoco.MjvCamera()
         self._view.type, self._view.fixedcamid = mujoco.mjtCamera.mjCAMERA_FIXED, eye
         of_body = self._owners_of_bodies()
@@ -110,6 +124,15 @@ class Painter:
         owner = [next((i + 1 for i, p in enumerate(self.prefixes) if n.startswith(p)), 0) for n in names]
         return np.array(owner, np.uint8)
 
+    def _infrared_materials(self) -> NDArray[np.float32]:
+        """Colours of all materials as an infrared camera sees them."""
+        seen = np.array(self.model.mat_rgba, np.float32)
+        if self.look.infrared is not None:
+            theirs = [i for i in range(self.model.nmat) if self.model.material(i).name.startswith(self.prefixes)]
+            share = np.resize(self.look.infrared, len(theirs))[:, None].astype(np.float32)
+            seen[theirs, :3] += (1 - seen[theirs, :3]) * share
+        return seen
+
     def close(self) -> None:
         """Free the model's textures on the renderer."""
         self._gl.free()
@@ -126,9 +149,13 @@ class Painter:
             )
         mujoco.mj_kinematics(self.model, self._data)
         mujoco.mj_comPos(self.model, self._data)
+        if self.look.sway is not None:
+            turn = self.look.camera.axes(*self.look.sway[int(step)])
+            mujoco.mju_mat2Quat(self.model.cam_quat[self._eye], turn.ravel())
         mujoco.mj_camlight(self.model, self._data)
-        light = [light for start, light in self.look.lights if start <= step][-1]
-        light.apply(self.model)
+        self._light = [light for start, light in self.look.lights if start <= step][-1]
+        self._light.apply(self.model, 1.0 if self.look.flicker is None else float(self.look.flicker[int(step)]))
+        self.model.mat_rgba[:] = self._by_night if self._light.kind == "night" else self._by_day
 
     def _update(self, segments: bool) -> None:
         scene, flag = self._scene, mujoco.mjtRndFlag
@@ -136,10 +163,13 @@ class Painter:
             self.model, self._data, self._option, None, self._view, mujoco.mjtCatBit.mjCAT_ALL.value, scene
         )
         scene.flags[flag.mjRND_SHADOW] = self.look.shadows and not segments
-        scene.flags[flag.mjRND_REFLECTION] = scene.flags[flag.mjRND_SKYBOX] = False
+        scene.flags[flag.mjRND_REFLECTION] = self._mirrors and not segments
+        scene.flags[flag.mjRND_SKYBOX] = False
         scene.flags[flag.mjRND_SEGMENT] = scene.flags[flag.mjRND_IDCOLOR] = segments
         if not segments and self.look.blob_shadow > 0:
             self._blobs()
+            if self.look.room is not None and not self.look.shadows:
+                self._cast_shadows(self.look.room)
 
     def _blobs(self) -> None:
         """A dark patch on the floor under each part, fainter the higher it is: a contact shadow nearly for free."""
@@ -147,15 +177,28 @@ class Painter:
             place = self._data.xipos[body]
             height = max(0.0, float(place[2]))
             alpha = self.look.blob_shadow * float(np.exp(-1.8 * height))
-            if alpha < 0.03 or self._scene.ngeom >= self._scene.maxgeom:
-                continue
             spread = 0.12 + 0.15 * height
-            mujoco.mjv_initGeom(
-                self._scene.geoms[self._scene.ngeom], mujoco.mjtGeom.mjGEOM_ELLIPSOID,
-                np.array([spread, spread, 0.002]), np.array([place[0], place[1], 0.016]), np.eye(3).ravel(),
-                np.array([0, 0, 0, alpha], np.float32),
-            )  # fmt: skip
-            self._scene.ngeom += 1
+            self._patch(np.array([place[0], place[1], 0.016]), np.eye(3), (spread, spread), alpha)
+
+    def _cast_shadows(self, room: Room) -> None:
+        """A slanting shadow of each part on floor or wall, away from the strongest light."""
+        for body in self._parts:
+            part = self._data.xipos[body]
+            ray = ray_to(self.model, self._light, part)
+            patch = cast(part, ray, room.half) if ray is not None else None
+            if patch is not None:
+                alpha = 0.9 * self.look.blob_shadow * float(np.exp(-0.5 * patch.way_m))
+                self._patch(patch.place, patch.axes, patch.half, alpha)
+
+    def _patch(self, place: Vector, axes: Vector, half: tuple[float, float], alpha: float) -> None:
+        """A dark flat ellipse in the picture, unless it is too faint to see."""
+        if alpha < 0.03 or self._scene.ngeom >= self._scene.maxgeom:
+            return
+        mujoco.mjv_initGeom(
+            self._scene.geoms[self._scene.ngeom], mujoco.mjtGeom.mjGEOM_ELLIPSOID,
+            np.array([*half, 0.002]), place, axes.ravel(), np.array([0, 0, 0, alpha], np.float32),
+        )  # fmt: skip
+        self._scene.ngeom += 1
 
     def picture(self) -> NDArray[np.uint8]:
         """The colour picture of the present pose, uint8 (height, width, 3) RGB."""
@@ -163,9 +206,9 @@ class Painter:
         return self._draw(*self.size)[::-1]
 
     def people(self) -> NDArray[np.uint8]:
-        """Who is where, uint8 (MASK_HEIGHT, MASK_WIDTH): 0 nobody, 1 the first person, 2 the second."""
+        """Who is where, uint8 (half height, half width of the picture): 0 nobody, 1 the first person, 2 the second."""
         self._update(True)
-        ids = self._draw(MASK_WIDTH, MASK_HEIGHT).astype(np.int64)
+        ids = self._draw(self.size[0] // 2, self.size[1] // 2).astype(np.int64)
         segid = ids[..., 0] + 256 * ids[..., 1] + 65536 * ids[..., 2]
         lookup = np.zeros(MAX_GEOMS + 2, np.uint8)
         for geom in self._scene.geoms[: self._scene.ngeom]:

@@ -16,6 +16,10 @@ SIDE: Final = 256
 """Textures are square and small: the camera raster is 256 x 192, more would only alias."""
 
 
+TILEABLE: Final = ("rosewood_veneer", "wood_table_worn")
+"""Plain pictures of wood; the others are atlases of one piece of furniture and look like rubble on a floor."""
+
+
 @lru_cache(maxsize=4)
 def _listed(folder: Path) -> tuple[Path, ...]:
     return tuple(sorted(p for p in folder.glob("*") if p.suffix in (".jpg", ".png"))) if folder.is_dir() else ()
@@ -36,9 +40,12 @@ def room_photo(data: Path | None, rng: np.random.Generator) -> Picture | None:
     return _photo(paths[int(rng.integers(len(paths)))], SIDE, 192) if paths else None
 
 
-def material_photo(data: Path | None, rng: np.random.Generator) -> Picture | None:
-    """A photograph of wood or cloth, uint8 (SIDE, SIDE, 3) RGB; None when the data folder has none."""
-    paths = _listed(data / "textures") if data else ()
+def material_photo(data: Path | None, rng: np.random.Generator, names: tuple[str, ...] = ("",)) -> Picture | None:
+    """A photograph of wood or cloth, uint8 (SIDE, SIDE, 3) RGB; None when the data folder has none.
+
+    names: only pictures whose file name begins with one of these.
+    """
+    paths = [path for path in _listed(data / "textures") if path.name.startswith(names)] if data else []
     return _photo(paths[int(rng.integers(len(paths)))], SIDE, SIDE) if paths else None
 
 
@@ -124,7 +131,7 @@ def floor_picture(data: Path | None, rng: np.random.Generator, tiled: bool = Fal
     """A floor, uint8 RGB: planks, tiles, carpet, or a photograph of wood; tiles when `tiled`."""
     if tiled:
         return _finish((_tiles, _checker)[int(rng.integers(2))](rng), _tint(rng, 0.25, 0.9))
-    photo = material_photo(data, rng) if rng.random() < 0.25 else None
+    photo = material_photo(data, rng, TILEABLE) if rng.random() < 0.2 else None
     return photo if photo is not None else _finish(FLOORS[int(rng.integers(len(FLOORS)))](rng), _tint(rng, 0.15, 0.85))
 
 
