@@ -20,7 +20,8 @@ Xyz = tuple[float, float, float]
 @dataclass(frozen=True, slots=True)
 class Build:
     """Shares of body height. Offsets of a part's joint in its parent (left side; y is mirrored on the right), lengths
-    along limbs, radii of capsules; *_x is how far the capsule lies before the joint, head is the skull's centre.
+    along limbs; seat is from the hip joints down to what one sits on. Capsules: _x and _z where one lies from its
+    part's joint, _half how far its ends stand from the middle line, _r its radius; head is the skull's centre.
     """
 
     waist: Xyz = (0.0, 0.0, 0.085)
@@ -34,10 +35,15 @@ class Build:
     foot_height: float = 0.039
     heel: float = -0.046
     toe: float = 0.113
+    seat: float = 0.056
     pelvis_x: float = 0.0
+    pelvis_z: float = 0.01
     belly_x: float = 0.0
     chest_x: float = 0.0
     head: Xyz = (0.008, 0.0, 0.098)
+    pelvis_half: float = 0.045
+    belly_half: float = 0.03
+    chest_half: float = 0.05
     pelvis_r: float = 0.056
     belly_r: float = 0.056
     chest_r: float = 0.060
@@ -57,7 +63,7 @@ def average_build(girth: float) -> Build:
     """Winter's lengths with girths for `girth` (1 is slim average); arms and shins grow half as much as the trunk."""
     thick = 0.5 + 0.5 * girth
     return Build(
-        pelvis_r=0.056 * girth, belly_r=0.056 * girth, chest_r=0.060 * girth, thigh_r=0.047 * girth,
+        seat=0.056 * girth, pelvis_r=0.056 * girth, belly_r=0.056 * girth, chest_r=0.060 * girth, thigh_r=0.047 * girth,
         upper_arm_r=0.028 * thick, forearm_r=0.022 * thick, shin_r=0.031 * thick,
     )  # fmt: skip
 
@@ -81,25 +87,27 @@ def measured_build(place: Floats, weights: Floats, rest: Rest, sole: float, heig
         return np.asarray((place[pull > 0.6] - origin) @ turn) / height
 
     def thickness(part: str) -> float:
-        """Distance of a limb's surface from its axis, the upper quartile: what lies on the floor is the thick part."""
+        """Distance of a limb's surface from its axis, the median."""
         local = own(part)
         length = np.quantile(-local[:, 2], 0.9)
         middle = local[(local[:, 2] < -0.15 * length) & (local[:, 2] > -0.85 * length)]
-        return float(np.quantile(np.hypot(middle[:, 0], middle[:, 1]), 0.75))
+        return float(np.quantile(np.hypot(middle[:, 0], middle[:, 1]), 0.5))
 
-    def slab(local: Floats, low: float, high: float) -> tuple[float, float]:
-        """Middle and half depth, front to back, of a slice of the trunk near its middle line."""
-        slice_x = local[(local[:, 2] > low) & (local[:, 2] < high) & (np.abs(local[:, 1]) < 0.06), 0]
-        back, front = np.quantile(slice_x, [0.01, 0.98])
-        return float(0.5 * (front + back)), float(0.5 * (front - back))
+    def slab(local: Floats, low: float, high: float) -> tuple[float, float, float]:
+        """A capsule across a slice of the trunk: its middle front to back, its radius, half its length."""
+        level = local[(local[:, 2] > low) & (local[:, 2] < high)]
+        back, front = np.quantile(level[np.abs(level[:, 1]) < 0.06, 0], [0.01, 0.98])
+        radius = 0.5 * (front - back)
+        half = np.quantile(np.abs(level[:, 1]), 0.95) - radius
+        return float(0.5 * (front + back)), float(radius), float(max(half, 0.01))
 
     waist, neck, shoulder, hip = (
         between(*pair)
         for pair in (("chest", "pelvis"), ("head", "chest"), ("l_upper_arm", "chest"), ("l_thigh", "pelvis"))
     )
-    pelvis_x, pelvis_r = slab(own("pelvis", "l_thigh", "r_thigh"), -0.05, 0.05)
-    belly_x, belly_r = slab(own("chest"), 0.0, 0.06)
-    chest_x, chest_r = slab(own("chest"), 0.09, 0.17)
+    pelvis_x, pelvis_r, pelvis_half = slab(own("pelvis", "l_thigh", "r_thigh"), -0.05, 0.05)
+    belly_x, belly_r, belly_half = slab(own("chest"), 0.0, 0.06)
+    chest_x, chest_r, chest_half = slab(own("chest"), 0.09, 0.17)
     head, foot = own("head"), own("l_foot")
     skull = head[head[:, 2] > np.quantile(head[:, 2], 0.97) - 0.09]
     back, front = np.quantile(skull[:, 0], [0.02, 0.9])
@@ -112,7 +120,8 @@ def measured_build(place: Floats, weights: Floats, rest: Rest, sole: float, heig
         shin=float(np.linalg.norm(between("l_foot", "l_shin"))),
         foot_height=float(rest.of("l_foot")[0][2] - sole) / height,
         heel=float(foot[:, 0].min()), toe=float(foot[:, 0].max()),
-        pelvis_x=pelvis_x, belly_x=belly_x, chest_x=chest_x,
+        seat=pelvis_r - pelvis_x, pelvis_z=pelvis_x, pelvis_half=pelvis_half, belly_half=belly_half,
+        chest_half=chest_half, pelvis_x=pelvis_x, belly_x=belly_x, chest_x=chest_x,
         head=(float(0.5 * (front + back)), 0.0, float(head[:, 2].max()) - head_r),
         pelvis_r=pelvis_r, belly_r=belly_r, chest_r=chest_r, head_r=head_r,
         upper_arm_r=thickness("l_upper_arm"), forearm_r=thickness("l_forearm"),

@@ -116,7 +116,7 @@ class Figure:
     @property
     def seat_m(self) -> float:
         """Height of the hip joints over what the person sits on, in m."""
-        return self.build.pelvis_r * self.height_m
+        return self.build.seat * self.height_m
 
 
 def _colour(rng: np.random.Generator) -> Rgb:

@@ -32,9 +32,9 @@ def trunk(build: Build) -> list[Piece]:
     """Pelvis, belly, chest, neck and head; masses as shares of body mass (Winter, table 4.1)."""
     b = build
     return [
-        _across("pelvis", (b.pelvis_x, 0, 0.01), 0.045, b.pelvis_r, 0.142),
-        _across("chest", (b.belly_x, 0, 0.03), 0.03, b.belly_r, 0.139),
-        _across("chest", (b.chest_x, 0, 0.13), 0.05, b.chest_r, 0.216),
+        _across("pelvis", (b.pelvis_x, 0, b.pelvis_z), b.pelvis_half, b.pelvis_r, 0.142),
+        _across("chest", (b.belly_x, 0, 0.03), b.belly_half, b.belly_r, 0.139),
+        _across("chest", (b.chest_x, 0, 0.13), b.chest_half, b.chest_r, 0.216),
         Piece("head", (0, 0, -0.01), (0.006, 0, 0.05), 0.030, "skin", 0.01),
         Piece("head", (b.head[0], 0, b.head[2] - 0.006), (b.head[0], 0, b.head[2] + 0.006), b.head_r, "skin", 0.071),
     ]
