@@ -1,0 +1,134 @@
+"""One variant after another: trained in a process of its own, scored over real clips, measured, reported.
+
+Rendered clips alone are trained on, so that every real clip is a room never seen. A variant that is finished is not
+done again, one that was interrupted goes on where it stood.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from tqdm import tqdm
+
+from training import checkpoint as store
+from training.ablation.figures import Figures, accuracies, cost
+from training.ablation.report import measured, put, write
+from training.ablation.variants import Variant, chosen
+from training.index import Clip, read_indexes
+from training.judged import open_model, score_clips
+from training.record import CHOSEN, LAST
+
+CACHE: Final = Path("runs/cache")
+FIGURES: Final = "figures.json"
+SETTINGS: Final = "settings.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is the same for all variants. clips: rendered clips there were when the comparison began."""
+
+    out: Path
+    synth: tuple[str, ...]
+    real: tuple[Clip, ...]
+    steps: int
+    clips: int
+    threads: int
+
+    def settings(self) -> dict[str, Any]:
+        """What may not change between one call and the next, or the rows could not be compared."""
+        return {"synth": list(self.synth), "steps": self.steps, "clips": self.clips, "real_clips": len(self.real)}
+
+
+def command(variant: Variant, plan: Plan, resume: bool) -> list[str]:
+    """How a variant is trained, in a process of its own."""
+    said = [sys.executable, "-m", "training.train", "--out", str(plan.out / variant.name)]
+    for folder in plan.synth:
+        said += ["--synth", folder]
+    said += ["--real", "0", "--steps", str(plan.steps), "--threads", str(plan.threads), *variant.options(plan.clips)]
+    return [*said, "--resume"] if resume else said
+
+
+def finish(variant: Variant, plan: Plan) -> Figures | None:
+    """Train (or go on), score and measure one variant; None where its training fails, which has said why itself."""
+    folder = plan.out / variant.name
+    if subprocess.run(command(variant, plan, (folder / LAST).exists()), check=False).returncode:
+        return None
+    checkpoint = store.load(folder / CHOSEN)
+    scored = score_clips(plan.real, open_model(folder / CHOSEN), [], CACHE)
+    costs = cost(variant.network)
+    figures = Figures(variant.name, accuracies(scored), costs, checkpoint.step, variant.clips(plan.clips))
+    put(folder / FIGURES, json.dumps(measured(figures.plain()), indent=1, allow_nan=False))
+    return figures
+
+
+def finished(variant: Variant, plan: Plan) -> Figures | None:
+    """The figures of a variant that is done. Raises ValueError for a file of figures that cannot be read."""
+    path = plan.out / variant.name / FIGURES
+    try:
+        return Figures.from_plain(_nan_for_null(json.loads(path.read_text(encoding="utf-8"))))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path}: no figures of a variant ({error}); delete it to measure it again") from None
+
+
+def compare(variants: Sequence[Variant], plan: Plan) -> list[str]:
+    """Every variant that is not done yet, the report after each; returns the names of those that failed."""
+    failed = []
+    with tqdm(variants, desc="ablation", unit="variant") as bar:
+        for variant in bar:
+            bar.set_postfix_str(variant.name)
+            if not finished(variant, plan) and not finish(variant, plan):
+                failed.append(variant.name)
+            _report(plan)
+    return failed
+
+
+def _report(plan: Plan) -> None:
+    """Of all that is done, also by earlier calls."""
+    found = [(variant, figures) for variant in chosen(()) if (figures := finished(variant, plan))]
+    write(found, plan.settings(), plan.out)
+
+
+def planned(args: argparse.Namespace) -> Plan:
+    """From the command line and, where the comparison was begun before, what it was begun with. Raises ValueError."""
+    if args.steps < 1 or args.threads < 1:
+        raise ValueError(f"--steps {args.steps} --threads {args.threads}: both are 1 or more")
+    real = tuple(read_indexes(args.clips))
+    kept = args.out / SETTINGS
+    before = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else None
+    # The folder may grow; the comparison stays with the clips it was begun with, the first by name.
+    clips = before["clips"] if before else _count(args.synth)
+    plan = Plan(args.out, tuple(map(str, args.synth)), real, args.steps, clips, args.threads)
+    if before and before != plan.settings():
+        other = [f"{name} {before[name]}" for name, value in plan.settings().items() if before[name] != value]
+        raise ValueError(f"{args.out} was begun with {', '.join(other)}; go on with that, or name another --out")
+    args.out.mkdir(parents=True, exist_ok=True)
+    put(kept, json.dumps(plan.settings(), indent=1))
+    return plan
+
+
+def _count(folders: Sequence[Path]) -> int:
+    absent = [str(folder) for folder in folders if not folder.is_dir()]
+    if absent:
+        raise ValueError(f"{', '.join(absent)}: no such folder; render first: fallwatch synth --out {absent[0]}")
+    count = sum(path.name[0] != "." for folder in folders for path in folder.glob("*.npz"))
+    if not count:
+        raise ValueError(f"{', '.join(map(str, folders))}: no rendered clip; render first: fallwatch synth")
+    return count
+
+
+def _nan_for_null(said: Any) -> Any:
+    if isinstance(said, dict):
+        return {name: _nan_for_null(value) for name, value in said.items()}
+    if isinstance(said, list):
+        return [_nan_for_null(value) for value in said]
+    return math.nan if said is None else said
