@@ -123,7 +123,8 @@ def sink(figure: Figure, rng: np.random.Generator, heading: float) -> Lose:
     pushes = (_kick("chest", angle, float(rng.uniform(0.2, 0.5)), figure, (0.8, 1.3)),)
     return Lose(
         LOSE_S, varied("slack", rng, spread_deg=12), float(rng.uniform(0.01, 0.05)), float(rng.uniform(0.8, 1.6)),
-        pushes, carried=float(rng.uniform(0.5, 0.85)), carry_s=float(rng.uniform(1.5, 3.0)), wriggle=_wriggle(rng),
+        pushes, carried=float(rng.uniform(0.5, 0.85)), carry_s=float(rng.uniform(1.5, 3.0)),
+        sinks_m_s=float(rng.uniform(0.6, 2.0)), wriggle=_wriggle(rng),
     )  # fmt: skip
 
 
@@ -164,15 +165,21 @@ def missed_seat(figure: Figure, rng: np.random.Generator, heading: float) -> Los
 
 
 def wall_slide(figure: Figure, rng: np.random.Generator, away: float) -> Lose:
-    """The back slides down a wall, the feet give way along the floor; `away` points from the wall into the room."""
-    carry_s = float(rng.uniform(2.0, 4.0))
-    lean = Push("chest", _toward(away + np.pi, 0.12 * figure.mass_kg * 9.81), 0.0, carry_s + 1.5)
+    """The back slides down a wall, the feet give way along the floor; `away` points from the wall into the room.
+
+    Three in five stay sitting, leaned back; the others tip over to one side.
+    """
+    carry_s = float(rng.uniform(3.0, 5.0))
+    sits = rng.random() < 0.6
+    weight = figure.mass_kg * 9.81
+    lean = Push("chest", _toward(away + np.pi, 0.22 * weight), 0.0, LOSE_S if sits else carry_s + 1.0)
+    tone = (Push("chest", (0.0, 0.0, 0.3 * weight), 0.6 * carry_s, LOSE_S),) if sits else ()
     aside = away + float(rng.choice([-1, 1])) * np.pi / 2
-    topples = (_kick("chest", aside, 0.9, figure, (carry_s + 3.0, carry_s + 3.5)),) if rng.random() < 0.4 else ()
+    topples = () if sits else (_kick("chest", aside, 0.9, figure, (carry_s + 0.5, carry_s + 1.0)),)
     return Lose(
-        LOSE_S, varied("floor_sit", rng, spread_deg=8), float(rng.uniform(0.06, 0.15)), float(rng.uniform(0.4, 1.0)),
-        (lean, *topples), slippery="lr", slip_s=carry_s + 1.5, carried=float(rng.uniform(0.55, 0.8)), carry_s=carry_s,
-        wriggle=_wriggle(rng),
+        LOSE_S, varied("floor_sit_back", rng, spread_deg=8), float(rng.uniform(0.05, 0.12)),
+        float(rng.uniform(0.4, 1.0)), (lean, *tone, *topples), slippery="lr", slip_s=carry_s + 1.5, carried=float(rng.uniform(0.3, 0.5)), carry_s=carry_s,
+        sinks_m_s=float(rng.uniform(0.5, 1.1)), wriggle=_wriggle(rng),
     )  # fmt: skip
 
 
@@ -185,8 +192,8 @@ def seat_slide(figure: Figure, rng: np.random.Generator, heading: float) -> Lose
     )
     return Lose(
         LOSE_S, varied("floor_sit", rng, spread_deg=10), float(rng.uniform(0.04, 0.12)), float(rng.uniform(0.3, 0.8)),
-        pushes, slippery="lr", slip_s=carry_s, carried=float(rng.uniform(0.2, 0.4)), carry_s=carry_s,
-        wriggle=_wriggle(rng),
+        pushes, slippery="lr", slip_s=carry_s, carried=float(rng.uniform(0.4, 0.55)), carry_s=carry_s,
+        sinks_m_s=float(rng.uniform(0.3, 0.8)), wriggle=_wriggle(rng),
     )  # fmt: skip
 
 

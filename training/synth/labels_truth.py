@@ -110,8 +110,8 @@ def find_fall(track: Track) -> Fall | None:
 
 
 def _rest(track: Track, start: int, stop: int) -> int | None:
-    """The first step of a loss of balance at which the body is still and sinks no further; None without rest."""
-    slow, head = track.speed < REST_M_S, track.head[:, 2]
+    """The first step of a loss of balance at which the body is down, still and sinks no further; None without rest."""
+    slow, head = (track.speed < REST_M_S) & (track.pelvis[:, 2] < FLOOR_PELVIS_M), track.head[:, 2]
     for step in range(start + 4, stop - REST_STEPS + 1):
         sinks = head[step] - head[step : min(stop, step + SETTLED_STEPS)].min()
         if slow[step : step + REST_STEPS].all() and sinks < SETTLED_M:

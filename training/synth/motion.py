@@ -203,7 +203,7 @@ class Lose:
 
     reflex: the pose the limbs still try for (arms out, knees giving way). pushes start the fall; slippery names the
     feet ("l", "r", "lr") under which there is hardly friction for slip_s; carried 1..0 is the share of the weight
-    still held at first (a slow slide), none after carry_s. wriggle: how far each joint moves on the floor afterwards,
+    still held at the chest (a slow slide), fading to none at carry_s; until then the hips sink slower than sinks_m_s. wriggle: how far each joint moves on the floor afterwards,
     in radians, at wriggle_rate rad/s.
     """
 
@@ -216,6 +216,7 @@ class Lose:
     slip_s: float = 1.2
     carried: float = 0.0
     carry_s: float = 2.0
+    sinks_m_s: float = float("inf")
     wriggle: Vector | None = None
     wriggle_rate: float = 1.5
     _start: Target = field(init=False, repr=False)

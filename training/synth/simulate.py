@@ -21,6 +21,10 @@ TIMESTEP_S: Final = 1.0 / (STEPS_PER_S * TICKS_PER_STEP * SUBSTEPS)
 
 STANCE_FRICTION: Final = 0.9
 ICE_FRICTION: Final = 0.04
+TILT_BRAKE_M2: Final = (0.15, 0.15, 0.15)
+"""Damping of the turning pelvis in a slide against that of its sinking: a support 0.4 m beside the hips."""
+CARRY_FADES: Final = 0.4
+"""Share of the time of a slide in which the support fades."""
 
 
 @dataclass(frozen=True)
@@ -137,13 +141,19 @@ class Person:
         for side, geoms in self._foot_geoms.items():
             slipping = isinstance(segment, Lose) and side in segment.slippery and local < segment.slip_s
             self.model.geom_friction[geoms, 0] = ICE_FRICTION if slipping else STANCE_FRICTION
+        braked = self.model.dof_damping[self._root_dof + 2 : self._root_dof + 6]
+        braked[:] = 0.0
         if not isinstance(segment, Lose):
             return
+        weight = self.figure.mass_kg * 9.81
+        if local < segment.carry_s:
+            # What holds a slide back (a hand, a wall, half the strength of the legs) damps hips and trunk.
+            braked[:] = np.array([1.0, *TILT_BRAKE_M2]) * weight / segment.sinks_m_s
         for push in segment.pushes:
             if push.start_s <= local < push.end_s:
                 data.xfrc_applied[self.model.body(self.prefix + push.part).id, :3] += push.force
-        held = segment.carried * max(0.0, 1.0 - local / segment.carry_s)
-        data.xfrc_applied[self._body["chest"], 2] += held * self.figure.mass_kg * 9.81
+        held = segment.carried * min(1.0, max(0.0, 1.0 - local / segment.carry_s) / CARRY_FADES)
+        data.xfrc_applied[self._body["chest"], 2] += held * weight
 
     def row(self, data: Any) -> tuple[Vector, Vector, Vector, Vector, float, bool]:
         """Pelvis, head, chest and lower foot places, the greater speed of pelvis and head, whether balance is lost."""
