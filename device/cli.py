@@ -63,6 +63,12 @@ COMMANDS = {
     "evaluate": Command(
         "training.evaluate", "scores a checkpoint or a bundle over clips", "fallwatch evaluate BUNDLE", "training"
     ),
+    "mine": Command(
+        "training.mine",
+        "keeps the everyday footage that fools a model, for its next training",
+        "fallwatch mine BUNDLE nights/ --out mined",
+        "training",
+    ),
     "quantize": Command(
         "quantize.cli",
         "checkpoint -> int8 model bundle",

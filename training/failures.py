@@ -54,7 +54,8 @@ class Moment:
 def peaks(t: NDArray[np.float64], score: NDArray[np.float64], level: float, apart_s: float = APART_S) -> list[int]:
     """Steps of the highest scores at or above `level`, highest first, no two closer than `apart_s` seconds."""
     found: list[int] = []
-    for step in np.argsort(-score, kind="stable"):
+    # To a millionth: of a plateau that sums of floats leave uneven, the first step is the peak.
+    for step in np.argsort(-np.round(score, 6), kind="stable"):
         if score[step] < level:
             break
         if all(abs(t[step] - t[other]) >= apart_s for other in found):

@@ -18,12 +18,14 @@ from training.judged import Model
 from training.metrics import ClipWindows, clip_windows, smooth
 from training.pieces import film_of, pieces_in
 from training.scoring import WindowFigures, evidence, window_figures
+from training.stripes import striped
 from training.synth.clip import Clip, load_clip
 
 RENDERED = "rendered, seed never seen"
 PLAIN, STRIPED = "as rendered", "before stripes"
 
 Change = Callable[[Clip, Path], NDArray[np.uint8]]
+
 
 def as_rendered(clip: Clip, path: Path) -> NDArray[np.uint8]:
     """The clip's own pictures."""
@@ -32,8 +34,6 @@ def as_rendered(clip: Clip, path: Path) -> NDArray[np.uint8]:
 
 def before_stripes(clip: Clip, path: Path) -> NDArray[np.uint8]:
     """The people before static stripes, which depend on the clip's name alone: the test is the same every time."""
-    from training.stripes import striped
-
     return striped(clip.grey, clip.mask, np.random.default_rng(zlib.crc32(path.name.encode())))
 
 

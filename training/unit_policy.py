@@ -57,11 +57,17 @@ class Answers:
     probabilities: NDArray[np.float64]
     warm_steps: int
 
+    @property
+    def warm(self) -> NDArray[np.bool_]:
+        """Whether the network had made enough steps since it last started from nothing: bool (steps,)."""
+        index = np.arange(len(self.reset))
+        last = np.maximum.accumulate(np.where(self.reset, index, 0))
+        return np.asarray(index - last + 1 >= self.warm_steps)
+
 
 def records(answers: Answers, view: View | None = None) -> list[Scores]:
     """The same records the loop hands to the policy, one a step."""
     view = view or ordinary_view(len(answers.t))
-    since_reset = _since_reset(answers.reset)
     rows = zip(
         answers.t.tolist(),
         answers.probabilities.tolist(),
@@ -69,7 +75,7 @@ def records(answers: Answers, view: View | None = None) -> list[Scores]:
         view.light.tolist(),
         view.contrast.tolist(),
         view.still.tolist(),
-        (since_reset >= answers.warm_steps).tolist(),
+        answers.warm.tolist(),
         strict=True,
     )
     return [
@@ -102,13 +108,6 @@ def reached(said: Sequence[Incident], stage: str) -> list[Confirmed]:
         if incident.kind in KINDS and incident.stage == stage:
             found.setdefault(incident.id, Confirmed(incident.t_start, incident.t))
     return list(found.values())
-
-
-def _since_reset(reset: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Steps the network has made since it last started from nothing, the present one included: 1 at a reset."""
-    index = np.arange(len(reset))
-    last = np.maximum.accumulate(np.where(reset, index, 0))
-    return np.asarray(index - last + 1, np.int64)
 
 
 TAIL_S = 6.0
