@@ -167,7 +167,7 @@ def test_the_shortest_turn_turns_and_nothing_else() -> None:
 
 
 def test_a_hanging_figure_rests_in_frames_that_are_ours() -> None:
-    heads = {"spine03": (0, 0, 1.1), "neck01": (0, 0, 1.45)}
+    heads: dict[str, tuple[float, float, float]] = {"spine03": (0, 0, 1.1), "neck01": (0, 0, 1.45)}
     for letter, y in (("L", 1.0), ("R", -1.0)):
         limb = {"upperarm01": (0, 0.2 * y, 1.4), "lowerarm01": (0, 0.2 * y, 1.1), "wrist": (0.25, 0.2 * y, 1.1)}
         limb |= {"upperleg01": (0, 0.1 * y, 0.9), "lowerleg01": (0, 0.1 * y, 0.5), "foot": (0, 0.1 * y, 0.1)}

@@ -11,6 +11,7 @@ from typing import Final
 
 from tqdm import tqdm
 
+from training.synth.bodies.files import BodyFileError
 from training.synth.clip import Clip, clip_path, load_clip, save_clip
 from training.synth.film import Options, make_clip
 from training.synth.sheet import statistics, write_sheet
@@ -36,8 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--workers", type=int, default=2, help="processes that render (default 2)")
     parser.add_argument("--steps", type=int, default=60, help="length of a clip in steps of 0.1 s (default 60)")
-    parser.add_argument("--data", type=Path, default=DEFAULT_DATA, help="folder with rooms/ and textures/ (CC0 "
-                        "photographs); procedural textures only where it is absent")  # fmt: skip
+    parser.add_argument("--data", type=Path, default=DEFAULT_DATA, help="folder with rooms/, textures/ "
+                        "and bodies/ (CC0); procedural textures and capsule people where one is absent")  # fmt: skip
     parser.add_argument("--sheet", type=Path, help=f"PNG with the first {SHEET_CLIPS} clips, labels drawn")
 
 
@@ -78,6 +79,8 @@ def _render(job: Job) -> Outcome:
         return Outcome(
             f"cannot write clip {index} to {folder}: {error.strerror}; make room and run again", hopeless=True
         )
+    except BodyFileError as error:
+        return Outcome(str(error), hopeless=True)
     except RuntimeError as error:
         return Outcome(str(error))
     return Outcome()
@@ -103,9 +106,9 @@ def run(args: argparse.Namespace) -> int:
         return 2
     for leftover in args.out.glob(".clip_*.tmp"):
         leftover.unlink(missing_ok=True)
-    data = args.data if (args.data / "rooms").is_dir() or (args.data / "textures").is_dir() else None
+    data = args.data if any((args.data / part).is_dir() for part in ("rooms", "textures", "bodies")) else None
     if data is None:
-        print(f"fallwatch synth: no photographs in {args.data}, walls are procedural", file=sys.stderr)
+        print(f"fallwatch synth: nothing to draw from in {args.data}: plain walls, capsule people", file=sys.stderr)
     failed = _run_jobs(args, [(args.seed, index, Options(args.steps, data), args.out) for index in missing])
     if failed is None:
         print("fallwatch synth: interrupted; run the same command again to go on", file=sys.stderr)

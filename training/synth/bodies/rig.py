@@ -60,7 +60,7 @@ def part_weights(bones: Mapping[str, tuple[Ints, Floats]]) -> Floats:
         for part, share in shares:
             np.add.at(table[:, _part_column(part, bone)], vertex, share * weight)
     total = table.sum(axis=1, keepdims=True)
-    return np.divide(table, total, out=np.zeros_like(table), where=total > 0)
+    return np.asarray(np.divide(table, total, out=np.zeros_like(table), where=total > 0))
 
 
 def to_room(decimetres: Floats) -> Floats:
