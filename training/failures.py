@@ -58,7 +58,7 @@ def peaks(t: NDArray[np.float64], score: NDArray[np.float64], level: float, apar
     for step in np.argsort(-np.round(score, 6), kind="stable"):
         if score[step] < level:
             break
-        if all(abs(t[step] - t[other]) >= apart_s for other in found):
+        if all(abs(t[step] - t[other]) >= apart_s - 1e-6 for other in found):
             found.append(int(step))
     return found
 
