@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import SHARED
+from training.synth import cli
 from training.synth.bodies import files
 from training.synth.bodies.body import Body, Outfit, dress
 from training.synth.bodies.files import BASE_VERTICES, BodyFileError, Fit, Mesh
@@ -21,6 +22,7 @@ from training.synth.bodies.tailored import CUTS
 from training.synth.bodies.wardrobe import random_body, random_outfit, random_shape
 from training.synth.build import average_build
 from training.synth.camera import Camera
+from training.synth.film import Options
 from training.synth.light import Light, add_lights
 from training.synth.people import HIDDEN_GROUP, JOINTS, Figure, add_person, random_figure
 from training.synth.poses import named_pose, turn_quaternion
@@ -379,3 +381,12 @@ def test_ranges_of_hidden_vertices(tmp_path: Path) -> None:
     assert fit.hides.tolist() == [3, 4, 5, 9, 12]
     assert fit.vertex.tolist() == [[7, 7, 7]]
     assert fit.share.tolist() == [[1, 0, 0]]
+
+
+def test_a_clip_of_a_broken_folder_fails_in_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "bodies").mkdir()
+    outcome = cli._render((1, 0, Options(20, tmp_path), tmp_path))
+    assert outcome.hopeless
+    assert "base.obj" in str(outcome.reason)
+    assert "\n" not in str(outcome.reason)
+    assert not list(tmp_path.glob("*.npz"))
