@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
@@ -13,7 +13,7 @@ from training.synth.bodies import files
 from training.synth.bodies.files import BASE_VERTICES, BodyFileError, Flags, Floats, Ints, Offsets
 from training.synth.bodies.garments import Piece, is_bottom, make_piece, shells, thinned
 from training.synth.bodies.rig import PARTS, RIG_BONES, Rest, part_weights, rest_pose, to_room
-from training.synth.bodies.tailored import CUTS, Cut, covered, cut_triangles, own_fit
+from training.synth.bodies.tailored import CUTS, Cut, cloth_uv, covered, cut_triangles, own_fit
 
 RACES: Final = ("african", "asian", "caucasian")
 CELLS: Final = {"hair": 0.22, "shoes": 0.16, "suit": 0.2}
@@ -119,11 +119,11 @@ class Bodies:
 
     def _tailored(self, cut: Cut) -> Garment:
         chosen = cut_triangles(self.base, cut, self.weights)
-        under = np.flatnonzero(covered(cut, self.base.vertices[:, 1], self.weights))
+        under = np.flatnonzero(covered(cut, self.base.vertices, self.weights))
         hides = np.intersect1d(under, self.skin)
-        return Garment(
-            {"whole": make_piece(self.base, chosen, own_fit(self.base, hides), self.weights)}, {"whole": hides}
-        )
+        piece = make_piece(self.base, chosen, own_fit(self.base, hides), self.weights)
+        piece = replace(piece, uv=cloth_uv(self.base.vertices[piece.fit.vertex[:, 0]]))
+        return Garment({"whole": piece}, {"whole": hides})
 
     def _read_garment(self, kind: str, name: str) -> Garment:
         stem = self.folder / kind / name

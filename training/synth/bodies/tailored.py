@@ -16,6 +16,8 @@ ANKLE_Y: Final = -7.2
 HIP_Y: Final = 1.0
 NECK_Y: Final = 5.9
 """Heights on the unshaped base mesh in decimetres over its origin, which lies at the hip joints."""
+WRIST_X: Final = 4.2
+"""How far the wrists of the unshaped base mesh stand from its middle plane, in decimetres."""
 
 
 @dataclass(frozen=True)
@@ -46,17 +48,18 @@ def _pull(weights: Floats, *parts: str) -> Floats:
     return np.asarray(weights[:, [i for i, part in enumerate(PARTS) if part in parts or part[2:] in parts]].sum(axis=1))
 
 
-def covered(cut: Cut, y: Floats, weights: Floats) -> Flags:
-    """Which base vertices lie under a cut; y: their heights on the unshaped base mesh in decimetres."""
+def covered(cut: Cut, places: Floats, weights: Floats) -> Flags:
+    """Which base vertices lie under a cut; places: of the unshaped base mesh, in decimetres."""
+    y = places[:, 1]
     arms = _pull(weights, "upper_arm", "forearm") > 0.5
-    bare = np.zeros(len(y), bool) if cut.long_sleeves else _pull(weights, "forearm") > 0.5
+    bare = np.abs(places[:, 0]) > WRIST_X if cut.long_sleeves else _pull(weights, "forearm") > 0.5
     trunk = ~arms & (y > cut.hem_y) & (y < (NECK_Y if cut.top else HIP_Y))
     return np.asarray((trunk | (arms & ~bare & cut.top)) & (_pull(weights, "head") < 0.5))
 
 
 def cut_triangles(mesh: Mesh, cut: Cut, weights: Floats) -> Ints:
     """The triangles of the helper shells that make up a cut."""
-    inside = covered(cut, mesh.vertices[:, 1], weights)[mesh.triangles].all(axis=1)
+    inside = covered(cut, mesh.vertices, weights)[mesh.triangles].all(axis=1)
     tights, skirt = mesh.group == "helper-tights", mesh.group == "helper-skirt"
     y = mesh.vertices[mesh.triangles, 1]
     # Not the mean: the two triangles of a quadrangle must fall on the same side of a hem.
@@ -65,6 +68,11 @@ def cut_triangles(mesh: Mesh, cut: Cut, weights: Floats) -> Ints:
         return np.flatnonzero(tights & inside)
     over_skirt = tights & inside & (middle > HIP_Y - 0.6)
     return np.flatnonzero((skirt & (middle > cut.hem_y)) | (over_skirt & cut.top))
+
+
+def cloth_uv(places: Floats) -> Floats:
+    """Texture coordinates of cloth cut from a bolt of 1 m a unit, (n, 2); the shells' own would stretch a pattern."""
+    return np.stack([places[:, 0] + places[:, 2], places[:, 1]], axis=1) * 0.1
 
 
 def own_fit(mesh: Mesh, hides: Ints) -> Fit:
