@@ -332,18 +332,21 @@ def test_what_is_refused_says_which_and_why() -> None:
     assert str(Refused("a.mp4", "no video")) == "a.mp4: no video"
 
 
-BREAK: dict[str, Callable[[Path], object]] = {
-    "gone": lambda folder: [file.unlink() for file in folder.iterdir()],
-    "torn": lambda folder: (folder / "p-002.png").write_bytes(b"\x89PNG cut short"),
-}
+def gone(folder: Path) -> None:
+    for file in folder.iterdir():
+        file.unlink()
 
 
-@pytest.mark.parametrize(("harm", "said"), [("gone", "no picture in it"), ("torn", "p-002.png is no picture")])
-def test_pictures_that_cannot_be_read_are_named(tmp_path: Path, harm: str, said: str) -> None:
+def torn(folder: Path) -> None:
+    (folder / "p-002.png").write_bytes(b"\x89PNG cut short")
+
+
+@pytest.mark.parametrize(("harm", "said"), [(gone, "no picture in it"), (torn, "p-002.png is no picture")])
+def test_pictures_that_cannot_be_read_are_named(tmp_path: Path, harm: Callable[[Path], None], said: str) -> None:
     folder = pictures(tmp_path / "p", [f"p-{n:03}.png" for n in range(1, 6)])
     clip = Clip(2, "dev", "set", folder, False, None, None, False, "", "", "MIT", fps=10.0)
     assert len(load_clip(clip, RASTER, tmp_path / "cache")) == 5
-    BREAK[harm](folder)
+    harm(folder)
     with pytest.raises(FootageError, match=f"set__p: .*{said}"):
         load_clip(clip, RASTER, tmp_path / "cache")
 

@@ -5,8 +5,26 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from training.index import COLUMNS, Clip, ClipTableError, HoldOut, hold_out, read_index, trainable
+from device.labels import FALLING, FLOOR, LYING, UPRIGHT
+from training.clip import format_spans, parse_spans
+from training.index import (
+    COLUMNS,
+    EXTRA_COLUMNS,
+    Clip,
+    ClipTableError,
+    HoldOut,
+    Span,
+    both_classes,
+    datasets_out,
+    hold_out,
+    read_index,
+    read_indexes,
+    rooms_out,
+    trainable,
+)
 
 GOOD = {
     "split": "train", "dataset": "home", "clip": "train/home/a.mp4", "fall": "1", "fall_start_s": "1.5",
@@ -114,3 +132,131 @@ def test_the_protocol_of_the_project_tears_nothing_apart(clips: Path) -> None:
         assert held
         assert not {(c.dataset, c.room) for c in kept} & {(c.dataset, c.room) for c in held}
     assert not any(clip.path.is_relative_to(clips / "dev") for clip in trainable(everything))
+
+
+def test_dense_labels_rate_and_key_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "clips.csv"
+    (tmp_path / "a").mkdir()
+    head = ",".join((*COLUMNS, *EXTRA_COLUMNS, "remark"))
+    row = "dev,set,a,1,1.5,2.5,0,P1,R,MIT,s1_Fall_01,30,1,upright 0-1.5; falling 1.5-2.5; lying|floor 2.5-4,by hand"
+    path.write_text(f"{head}\n{row}\n", encoding="utf-8")
+    (clip,) = read_index(path)
+    assert (clip.name, clip.fps, clip.ends_on_bed) == ("set__s1_Fall_01", 30.0, True)
+    assert clip.spans == (
+        Span(0.0, 1.5, (UPRIGHT,)),
+        Span(1.5, 2.5, (FALLING,)),
+        Span(2.5, 4.0, (LYING, FLOOR)),
+    )
+    assert parse_spans(format_spans(clip.spans)) == clip.spans
+
+
+@pytest.mark.parametrize(
+    ("fall", "extra", "said"),
+    [
+        ("1", ",,,upright 2-1", "ends before it starts"),
+        ("1", ",,,dancing 0-1", "has the label 'dancing'"),
+        ("1", ",,,upright from 0", "write LABEL START-END"),
+        ("1", ",,,upright 0-1", "none of falling"),
+        ("0", ",,,falling 0-1", "an everyday clip has a span of falling"),
+        ("0", ",,,floor 0-1", "on_floor says nobody is"),
+        ("0", "a b,,,", "key 'a b'"),
+        ("0", ",-3,,", "fps '-3'"),
+        ("0", ",fast,,", "fps 'fast'"),
+        ("0", ",,yes,", "on_bed 'yes'"),
+        ("0", ",,,,too,many", "more cells than the header"),
+    ],
+)
+def test_a_mislabelled_row_is_refused_by_its_number(tmp_path: Path, fall: str, extra: str, said: str) -> None:
+    (tmp_path / "a.mp4").touch()
+    times = "1,2" if fall == "1" else ","
+    path = tmp_path / "clips.csv"
+    path.write_text(
+        f"{','.join((*COLUMNS, *EXTRA_COLUMNS))}\ndev,set,a.mp4,{fall},{times},0,P1,R,MIT,{extra}\n", encoding="utf-8"
+    )
+    with pytest.raises(ClipTableError, match=r"row 2 \(a.mp4\)") as caught:
+        read_index(path)
+    assert said in str(caught.value)
+
+
+def test_a_row_cut_short_is_refused_and_not_read_as_something_else(tmp_path: Path) -> None:
+    path = tmp_path / "clips.csv"
+    (tmp_path / "a.mp4").touch()
+    path.write_text(f"{','.join(COLUMNS)}\ndev,set,a.mp4,1,0.5\n", encoding="utf-8")
+    with pytest.raises(ClipTableError, match=r"row 2 \(a.mp4\)"):
+        read_index(path)
+
+
+def test_a_clip_listed_twice_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ClipTableError, match="home__a is listed 2 times"):
+        read_index(table(tmp_path, {}, {"subject": "P2"}))
+
+
+def test_several_tables_are_one_and_share_no_clip(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    one = table(tmp_path / "one", {})
+    two = table(tmp_path / "two", {"clip": "train/home/b.mp4", "subject": "P2"})
+    assert [clip.stem for clip in read_indexes([one, two])] == ["a", "b"]
+    assert [clip.stem for clip in read_indexes([one])] == ["a"]
+    again = table(tmp_path / "two", {})
+    with pytest.raises(ClipTableError, match=r"one.*two.*home__a is listed 2 times"):
+        read_indexes([one, again])
+    torn = table(tmp_path / "two", {"split": "dev", "clip": "dev/home/c.mp4"})
+    with pytest.raises(ClipTableError, match="home is in both train and dev"):
+        read_indexes([one, torn])
+
+
+def test_an_empty_class_is_an_error(tmp_path: Path) -> None:
+    everyday = {"fall": "0", "fall_start_s": "", "fall_end_s": "", "clip": "train/home/b.mp4"}
+    clips = read_index(table(tmp_path, {}, everyday))
+    both_classes(clips)
+    with pytest.raises(ClipTableError, match="no fall among the 1 clips"):
+        both_classes([clip for clip in clips if not clip.fall])
+    with pytest.raises(ClipTableError, match="no everyday clip among the 1 clips"):
+        both_classes([clip for clip in clips if clip.fall])
+    with pytest.raises(ClipTableError, match="no fall among the 0 clips"):
+        both_classes([])
+
+
+def test_a_hold_out_is_read_as_it_is_written() -> None:
+    for text in ("caucafall", "gmdcsa24:G2,G3", "le2i@Home, the first@Office"):
+        assert str(HoldOut.parse(text)) == text
+    assert HoldOut.parse("le2i@Home, the first@Office").rooms == ("Home, the first", "Office")
+
+
+def a_clip(number: int, dataset: str, subject: str, room: str) -> Clip:
+    path = Path(f"{dataset}/{number}.mp4")
+    return Clip(number, "train", dataset, path, False, None, None, False, subject, room, "MIT", key=str(number))
+
+
+A_CLIP = st.tuples(st.sampled_from("ab"), st.sampled_from(["", "P1", "P2", "P3"]), st.sampled_from(["", "R1", "R2"]))
+
+
+@given(st.lists(A_CLIP, min_size=1, max_size=12))
+@settings(max_examples=200, deadline=None)
+def test_no_person_room_or_video_crosses_a_split(drawn: list[tuple[str, str, str]]) -> None:
+    clips = [a_clip(number, *one) for number, one in enumerate(drawn)]
+    for rules in (rooms_out(clips), datasets_out(clips)):
+        tested: list[str] = []
+        for rule in rules:
+            kept, held = hold_out(clips, [HoldOut.parse(str(rule))])
+            assert len(kept) + len(held) == len(clips)
+            assert not {clip.path for clip in kept} & {clip.path for clip in held}
+            for what in ("subject", "room"):
+                sides = [{(c.dataset, getattr(c, what)) for c in side if getattr(c, what)} for side in (kept, held)]
+                assert not sides[0] & sides[1]
+            tested += [clip.name for clip in held]
+        assert sorted(tested) == sorted(clip.name for clip in clips)  # each clip is tested on once
+
+
+def test_rooms_out_leaves_one_room_out_at_a_time(tmp_path: Path) -> None:
+    assert [str(rule) for rule in rooms_out(people(tmp_path))] == ["home:P1", "home:P2,P3", "shop"]
+    unnamed = [a_clip(n, "le2i", "", room) for n, room in enumerate(("Home", "Office", "Home"))]
+    assert [str(rule) for rule in rooms_out(unnamed)] == ["le2i@Home", "le2i@Office"]
+    nothing_known = [a_clip(n, "web", "", "") for n in range(3)]
+    assert [str(rule) for rule in rooms_out(nothing_known)] == ["web"]
+
+
+def test_the_real_rooms_come_out_as_the_protocol_of_the_project_has_them(clips: Path) -> None:
+    rules = [str(rule) for rule in rooms_out(trainable(read_index(clips / "clips.csv")))]
+    assert {"gmdcsa24:G1", "gmdcsa24:G2,G3", "gmdcsa24:G4", "caucafall", "frigate", "raju"} <= set(rules)

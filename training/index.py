@@ -183,7 +183,7 @@ def _twice(clips: Sequence[Clip]) -> list[str]:
     """A clip listed twice could be trained on under one row and tested on under the other."""
     names = Counter(clip.name for clip in clips)
     files = Counter(clip.path.resolve() for clip in clips)
-    return [f"{name} is listed {n} times; give each its own key" for name, n in names.items() if n > 1] + [
+    return [f"{name} is listed {n} times; keep one row, or give each its own key" for name, n in names.items() if n > 1] + [
         f"{path} is in {n} rows; keep one" for path, n in files.items() if n > 1
     ]
 
