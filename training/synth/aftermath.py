@@ -17,6 +17,9 @@ from training.synth.script import Script
 if TYPE_CHECKING:
     from training.synth.stage import Stage
 
+YOUNG_STOOP_DEG: Final = 8.0
+"""Backs of people.random_figure are rounder than this in the old only."""
+
 End = Callable[["Stage", Script], None]
 
 
@@ -48,7 +51,9 @@ def sit_up(stage: Stage, script: Script) -> None:
     _shorten(script, _down_s(stage, script))
     for _ in range(int(rng.integers(1, 3))):
         script.go(str(rng.choice(["half_lying", "floor_sit_back"])), float(rng.uniform(1.5, 3.5))).stay(0.2, 2.5)
-        script.lose(Lose(float(rng.uniform(2.5, 5.0)), varied("on_back_knees", rng), 0.05, float(rng.uniform(0.4, 1.2))))
+        script.lose(
+            Lose(float(rng.uniform(2.5, 5.0)), varied("on_back_knees", rng), 0.05, float(rng.uniform(0.4, 1.2)))
+        )
     if rng.random() < 0.3:
         script.go("floor_sit_back", float(rng.uniform(1.5, 3.5))).stay(4, 10)
     else:
@@ -72,10 +77,10 @@ def crawl(stage: Stage, script: Script) -> None:
 
 
 def gets_up(stage: Stage, script: Script) -> None:
-    """Gets up as recorded, or through sitting, kneeling on both and one knee, and stands."""
+    """Gets up as recorded (only the young rock up like that), or through sitting and kneeling, and stands."""
     rng = stage.rng
     _shorten(script, _down_s(stage, script))
-    if stage.motions is not None and rng.random() < 0.5:
+    if stage.motions is not None and script.figure.stoop_deg < YOUNG_STOOP_DEG and rng.random() < 0.7:
         script.segments.append(get_up_segment(stage.motions, script.figure, rng))
         script.go("stand", float(rng.uniform(0.6, 1.2)))
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -65,7 +66,7 @@ def walked_along(stage: Stage) -> list[Script]:
     length = max(float(np.hypot(x1 - x0, y1 - y0)), 1e-6)
     aside = np.array([-(y1 - y0), x1 - x0]) / length * side
     path = [(float(x + aside[0]), float(y + aside[1])) for x, y in walk.path]
-    if not all(stage.room.clear_way(a, b, 0.2) for a, b in zip(path, path[1:], strict=False)):
+    if not all(stage.room.clear_way(a, b, 0.2) for a, b in pairwise(path)):
         raise LookupError("no room beside the walk")
     heading = float(np.arctan2(path[1][1] - path[0][1], path[1][0] - path[0][0]))
     other.start("stand", path[0], heading).walk(path, walk.gait)
@@ -95,5 +96,7 @@ def visited(stage: Stage) -> list[Script]:
     faller, other = any_fall(stage), stage.script(1)
     _comes(stage, faller, other)
     for _ in range(4):
-        other.stay(1.0, 4.0).go(pick(stage, ("half_kneel", "bend", "stand", "squat")), float(stage.rng.uniform(0.8, 1.5)))
+        other.stay(1.0, 4.0).go(
+            pick(stage, ("half_kneel", "bend", "stand", "squat")), float(stage.rng.uniform(0.8, 1.5))
+        )
     return [faller, other.stay(4, 8)]

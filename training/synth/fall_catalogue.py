@@ -36,7 +36,9 @@ FALLS: Final[dict[str, Behaviour]] = {
     "fall_rising": Behaviour(stories.rising, "fall", 2.0, SEATS, window="fall"),
     "fall_out_of_bed": Behaviour(stories.out_of_bed, "fall", 2.0, ("bed",), window="fall"),
     "fall_sitting_down": Behaviour(stories.sitting_down, "fall", 1.8, ("chair", "armchair", "bed"), window="fall"),
-    "fall_against": Behaviour(stories.against, "fall", 2.0, ("table", "sofa", "chest", "bed", "armchair"), window="fall"),
+    "fall_against": Behaviour(
+        stories.against, "fall", 2.0, ("table", "sofa", "chest", "bed", "armchair"), window="fall"
+    ),
     "fall_wall_slide": Behaviour(stories.wall_slide, "fall", 1.0, window="fall"),
     "fall_seat_slide": Behaviour(stories.seat_slide, "fall", 1.0, SEATS, window="fall"),
     "fall_beside_another": Behaviour(companions.beside_another, "fall", 2.0, people=2, window="fall"),

@@ -53,7 +53,9 @@ def direction(lose: Lose) -> float:
 def jolt(figure: Figure, rng: np.random.Generator, angle: float, reflex: str) -> Lose:
     """A moment without balance that hurried steps may still catch."""
     when = (0.0, 0.2)
-    return Lose(0.25, varied(reflex, rng), 0.6, 1.0, (_kick("chest", angle, float(rng.uniform(0.3, 0.6)), figure, when),))
+    return Lose(
+        0.25, varied(reflex, rng), 0.6, 1.0, (_kick("chest", angle, float(rng.uniform(0.3, 0.6)), figure, when),)
+    )
 
 
 def topple(figure: Figure, rng: np.random.Generator, angle: float, reflex: str) -> Lose:
@@ -129,12 +131,13 @@ def sink(figure: Figure, rng: np.random.Generator, heading: float) -> Lose:
 
 
 def off_seat(figure: Figure, rng: np.random.Generator, heading: float) -> Lose:
-    """From a seat: topple to one side or forward, or slide off the front edge."""
+    """From a seat: topple to one side or forward, or slide off the front edge; a second push frees who hangs on it."""
     angle = heading + float(rng.choice([-1.1, -0.5, 0.0, 0.5, 1.1]))
     when = (0.0, float(rng.uniform(0.3, 0.5)))
     pushes = (
         _kick("chest", angle, float(rng.uniform(0.7, 1.3)), figure, when),
         _kick("pelvis", heading, float(rng.uniform(0.7, 1.3)), figure, when),
+        _kick("pelvis", angle, float(rng.uniform(0.5, 1.0)), figure, (1.0, 1.4)),
     )
     return Lose(
         LOSE_S, varied(str(rng.choice(["slack", "curl", "brace"])), rng, spread_deg=12), float(rng.uniform(0.01, 0.08)),
@@ -143,11 +146,15 @@ def off_seat(figure: Figure, rng: np.random.Generator, heading: float) -> Lose:
 
 
 def out_of_bed(figure: Figure, rng: np.random.Generator, angle: float) -> Lose:
-    """Rolled over the edge of the bed towards `angle`."""
+    """Rolled over the edge of the bed towards `angle`, in two turns where one is not enough."""
     when = (0.0, float(rng.uniform(0.35, 0.6)))
     speed = float(rng.uniform(0.55, 0.9))
-    pushes = tuple(_kick(part, angle, speed * share, figure, when) for part, share in
-                   (("pelvis", 0.6), ("chest", 0.7), ("l_thigh", 0.25), ("r_thigh", 0.25)))  # fmt: skip
+    again = when[1] + float(rng.uniform(0.3, 0.6))
+    pushes = tuple(
+        _kick(part, angle, speed * share, figure, at)
+        for at in (when, (again, again + 0.4))
+        for part, share in (("pelvis", 0.6), ("chest", 0.7), ("l_thigh", 0.25), ("r_thigh", 0.25))
+    )
     return Lose(
         LOSE_S, varied(str(rng.choice(["curl", "slack", "sprawl"])), rng, spread_deg=12),
         float(rng.uniform(0.02, 0.15)), float(rng.uniform(0.2, 0.6)), pushes, wriggle=_wriggle(rng),
@@ -178,7 +185,8 @@ def wall_slide(figure: Figure, rng: np.random.Generator, away: float) -> Lose:
     topples = () if sits else (_kick("chest", aside, 0.9, figure, (carry_s + 0.5, carry_s + 1.0)),)
     return Lose(
         LOSE_S, varied("floor_sit_back", rng, spread_deg=8), float(rng.uniform(0.05, 0.12)),
-        float(rng.uniform(0.4, 1.0)), (lean, *tone, *topples), slippery="lr", slip_s=carry_s + 1.5, carried=float(rng.uniform(0.3, 0.5)), carry_s=carry_s,
+        float(rng.uniform(0.4, 1.0)), (lean, *tone, *topples), slippery="lr", slip_s=carry_s + 1.5,
+        carried=float(rng.uniform(0.3, 0.5)), carry_s=carry_s,
         sinks_m_s=float(rng.uniform(0.5, 1.1)), wriggle=_wriggle(rng),
     )  # fmt: skip
 

@@ -70,7 +70,8 @@ _EASES: Final[dict[str, Callable[[float], float]]] = {
 class Move:
     """Go to a pose in duration_s. Without `xy` or `yaw` the body stays where it is or keeps its heading.
 
-    ahead_m: how far it goes the way it faces. support_m: height of what the lowest point rests on; pelvis_m instead fixes the height of the hips (on a seat).
+    ahead_m: how far it goes the way it faces. support_m: height of what the lowest point rests on; pelvis_m instead
+    fixes the height of the hips (on a seat).
     """
 
     duration_s: float
@@ -203,8 +204,8 @@ class Lose:
 
     reflex: the pose the limbs still try for (arms out, knees giving way). pushes start the fall; slippery names the
     feet ("l", "r", "lr") under which there is hardly friction for slip_s; carried 1..0 is the share of the weight
-    still held at the chest (a slow slide), fading to none at carry_s; until then the hips sink slower than sinks_m_s. wriggle: how far each joint moves on the floor afterwards,
-    in radians, at wriggle_rate rad/s.
+    still held at the chest (a slow slide), fading to none at carry_s; until then the hips sink slower than sinks_m_s.
+    wriggle: how far each joint moves on the floor afterwards, in radians, at wriggle_rate rad/s.
     """
 
     duration_s: float

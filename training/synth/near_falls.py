@@ -34,7 +34,7 @@ def stumble(stage: Stage) -> list[Script]:
     if not stage.room.clear_way(spot, ahead):
         raise LookupError("no room to stumble")
     _catch(stage, script, toward, speed)
-    script.go(pick(stage, ("stand", "bend", "rise")), float(rng.uniform(0.4, 0.9))).stay(0.1, 1.0)
+    script.go(pick(stage, ("stand", "bend", "brace")), float(rng.uniform(0.4, 0.9))).stay(0.1, 1.0)
     script.go("stand", float(rng.uniform(0.7, 1.4))).stay(1, 3)
     script.go("stand", 0.9, yaw=angle(rng))
     return [script.stay(2, 5)]
@@ -51,7 +51,7 @@ def caught_by_wall(stage: Stage) -> list[Script]:
     script.segments.append(
         Stumble(float(rng.uniform(0.4, 0.7)), toward, 0.3 * speed + 0.2, 0.1, float(rng.uniform(0.1, 0.4)))
     )
-    script.go("rise", float(rng.uniform(0.4, 0.9))).stay(0.5, 3.0)
+    script.go("brace", float(rng.uniform(0.4, 0.9))).stay(0.5, 3.0)
     return [script.go("stand", float(rng.uniform(0.8, 1.6))).stay(2, 5)]
 
 
@@ -63,5 +63,6 @@ def sways_back_into_seat(stage: Stage) -> list[Script]:
     sits = spot.top_m + script.figure.seat_m
     for _ in range(int(rng.integers(1, 3))):
         script.go("rise", float(rng.uniform(0.5, 1.0)), pelvis_m=sits + float(rng.uniform(0.08, 0.25)))
-        script.go(pick(stage, ("sit", "sit_back")), float(rng.uniform(0.35, 0.7)), pelvis_m=sits, ease="in").stay(0.5, 2)
+        back = pick(stage, ("sit", "sit_back"))
+        script.go(back, float(rng.uniform(0.35, 0.7)), pelvis_m=sits, ease="in").stay(0.5, 2)
     return [script.stay(2, 5)]

@@ -22,6 +22,8 @@ GAIT_SHARES: Final = {
     "walk": 0.2, "long_walk1": 0.16, "long_walk2": 0.16, "long_walk3": 0.16, "zombie_walk": 0.17, "stealthy_walk": 0.15,
 }  # fmt: skip
 """How often a recording lends its gait; the unsteady and the stealthy one stand in for frail walkers."""
+MOST_CROUCH: Final = float(np.radians(28))
+"""A recording that walks with the hips bent more than this in the mean (the stealthy one) is stretched to it."""
 JOG_M_S: Final = 1.25
 """Who is faster than this may jog."""
 
@@ -52,13 +54,15 @@ class RecordedWalk(Walk):
         self._scale = float(np.clip(scale, 0.35, 1.15))
         self._stride_m = self._scale * self.cycle.stride_m * self.figure.hip_m / REFERENCE_HIP_M
         self._mean = self.cycle.joints.mean(axis=0)
+        crouch = float(self._mean[[JOINT_INDEX["l_hip"], JOINT_INDEX["r_hip"]]].mean())
+        self._stretch = min(1.0, MOST_CROUCH / max(crouch, 1e-6))
 
     def _phase(self, t: float) -> float:
         return t * self.gait.speed / self._stride_m
 
     def _legs_and_arms(self, t: float) -> Vector:
         joints, gait = self.cycle.at(self._phase(t))[0].copy(), self.gait
-        joints[_LEGS] = self._mean[_LEGS] + self._scale * (joints[_LEGS] - self._mean[_LEGS])
+        joints[_LEGS] = self._stretch * self._mean[_LEGS] + self._scale * (joints[_LEGS] - self._mean[_LEGS])
         for side in "lr":
             joints[JOINT_INDEX[f"{side}_knee"]] *= 1 - 0.4 * gait.shuffle
         joints[_ARMS] = self._mean[_ARMS] + gait.arms * (joints[_ARMS] - self._mean[_ARMS])
@@ -129,11 +133,11 @@ class GetUp(Replay):
 
 
 def get_up(motions: Motions, figure: Figure, rng: np.random.Generator) -> GetUp:
-    """Rise from the floor, slower than the recorded young person by a factor of 1 to 3, mirrored half the time."""
+    """Rise from the floor at 0.5 to 1.0 of the pace of the recorded young person, mirrored half the time."""
     up, down = motions.whole["getup_faceup"], motions.whole["getup_facedown"]
     if rng.random() < 0.5:
         up, down = mirrored_motion(up), mirrored_motion(down)
-    return GetUp(up, figure, float(rng.uniform(0.35, 1.0)), blend_s=float(rng.uniform(0.7, 1.8)), face_down=down)
+    return GetUp(up, figure, float(rng.uniform(0.5, 1.0)), blend_s=float(rng.uniform(0.7, 1.8)), face_down=down)
 
 
 def crawl(motions: Motions, figure: Figure, rng: np.random.Generator, seconds: float) -> Replay:

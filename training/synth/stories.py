@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -153,9 +154,11 @@ def turning(stage: Stage) -> list[Script]:
 
 
 def from_seat(stage: Stage) -> list[Script]:
-    """Sits, then topples off."""
+    """Sits, mostly near the front edge, then topples off."""
     spot = seat_spot(seat(stage), stage.room, stage.rng)
-    script = stage.script().seated(spot).stay(1.5, 5)
+    share = float(stage.rng.uniform(0.0, 0.45))
+    at = (spot.xy[0] + share * (spot.before[0] - spot.xy[0]), spot.xy[1] + share * (spot.before[1] - spot.xy[1]))
+    script = stage.script().seated(replace(spot, xy=at)).stay(1.5, 5)
     return _then(stage, script.lose(falls.off_seat(script.figure, stage.rng, spot.yaw)))
 
 
@@ -274,7 +277,7 @@ def against(stage: Stage) -> list[Script]:
     else:
         spot, toward = _edge(stage, things[int(rng.integers(len(things)))])
     toward += float(rng.choice([-1, 1])) * float(rng.uniform(0.2, 1.0))
-    script, heading, speed = approach(stage, spot, 0.5)
+    script, _, speed = approach(stage, spot, 0.5)
     if speed == 0 and rng.random() < 0.5:
         script.go("stand", 0.9, yaw=toward + float(rng.normal(0, 0.8)))
     return _then(stage, script.lose(falls.against(script.figure, rng, toward)))
