@@ -27,6 +27,8 @@ APART_S = 4.0
 """Peaks closer than one window of the tables are one moment."""
 SHOWN: Final = 24
 """Rows of a sheet: more are not looked at."""
+WORST_OF_A_CLIP: Final = 2
+"""Of one clip no more false moments than this: the tenth is like the first, and hides another clip's."""
 INK: Final = {"missed": (70, 70, 255), "false": (0, 200, 255)}
 """BGR of the words: red for a missed fall, yellow for a false alarm."""
 
@@ -76,14 +78,17 @@ def missed(scored: Sequence[Scored], said: Sequence[Sequence[Incident]]) -> list
 
 
 def false_moments(scored: Sequence[Scored], level: float) -> list[Moment]:
-    """The highest everyday moments of real clips at or above a level, highest first; nobody on the floor on purpose."""
+    """The highest everyday moments of real clips at or above a level, highest first, the worst few of each clip.
+
+    Clips with somebody on the floor on purpose are left out.
+    """
     found: list[tuple[float, Moment]] = []
     for one in scored:
         if one.clip.on_floor or one.film is None:
             continue
         score = one.evidence(0.5)
         calm = one.t < (one.fall[0] - BEFORE_FALL_S if one.fall else np.inf)
-        for step in peaks(one.t[calm], score[calm], level):
+        for step in peaks(one.t[calm], score[calm], level)[:WORST_OF_A_CLIP]:
             at, peak = float(one.t[step]), float(score[step])
             title = f"FALSE {one.clip.name} at {at:.1f} s, {peak:.2f} ({one.protocol})"
             film = (one.film.grey, one.t, score)

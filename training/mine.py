@@ -181,11 +181,11 @@ def sheet_of(folder: Path) -> list[Moment]:
 def _moment(path: Path) -> Moment:
     piece = read_piece(path)
     meta = piece.meta
-    t = float(meta["start_s"]) + np.arange(len(piece)) * STEP_S
+    t = float(meta["start_s"]) + np.arange(len(piece), dtype=np.float64) * STEP_S
     at = round((float(meta["peak_s"]) - float(meta["start_s"])) / STEP_S)
     truth = f" while {LABELS[int(piece.label[at])]}" if piece.label is not None else ""
     title = f"{Path(meta['source']).name} at {meta['peak_s']:.1f} s, {meta['score']:.2f}{truth}"
-    return Moment.cut("false", title, (piece.grey, t, np.asarray(meta["scores"])), (float(t[0]), float(t[-1])))
+    return Moment.cut("false", title, (piece.grey, t, np.asarray(meta["scores"], np.float64)), (float(t[0]), float(t[-1])))
 
 
 def summary(ledger: Ledger) -> str:

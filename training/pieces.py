@@ -62,7 +62,7 @@ def read_piece(path: Path) -> Piece:
 def write_piece(piece: Piece, path: Path) -> None:
     """Write whole, then name: a reader never sees half a piece."""
     partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    known = {} if piece.label is None else {"label": piece.label}
+    known: dict[str, Any] = {} if piece.label is None else {"label": piece.label}
     try:
         with partial.open("wb") as file:
             meta = np.frombuffer(json.dumps(piece.meta).encode(), np.uint8)

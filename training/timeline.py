@@ -74,10 +74,11 @@ def draw_timeline(scored: Scored, said: Sequence[Incident], path: Path) -> None:
         above.axvline(incident.t, color="#161a20", lw=0.8)
         side = "right" if incident.t > 0.8 * end else "left"
         words = f" {incident.kind} {incident.stage} "
-        above.text(incident.t, 0.95 - 0.1 * (row % 4), words, fontsize=7, ha=side, va="top")
+        box = {"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.8}
+        above.text(incident.t, 0.97 - 0.1 * (row % 4), words, fontsize=7, ha=side, va="top", bbox=box)
     above.set(xlim=(0.0, end), ylim=(0.0, 1.03), ylabel=f"mean of {SMOOTH_S} s")
     above.set_title(f"{scored.clip.name}, {scored.protocol}, {scored.model.name}", fontsize=9, loc="left")
-    above.legend(loc="upper left", fontsize=7, ncols=4)
+    above.legend(loc="lower right", bbox_to_anchor=(1.0, 0.99), fontsize=7, ncols=4, frameon=False)
     if scored.film is not None:
         below.imshow(film_strip(scored.film.grey), cmap="gray", vmin=0, vmax=255, aspect="auto", extent=(0, end, 0, 1))
     below.set_yticks([])
