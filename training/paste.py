@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from training.mask import Grey, Mask, cut_out, median_background, person_mask
+from training.mask import RING, Grey, Mask, cut_out, median_background, person_mask
 
 __all__ = [
     "background_without", "cut_out", "median_background", "paste_person", "person_mask", "stand_still",
@@ -27,9 +27,10 @@ MEAN_OF_DIFFERENCE: Final = 1.13
 def background_without(grey: Grey, mask: Mask) -> Grey:
     """The room behind people whose mask is known (rendered clips): uint8 (height, width), the mean without them.
 
-    Pixels that are always covered are filled in from around them.
+    The mask is widened by two pixels, for soft edges and masks that come a step late. Pixels that are always covered
+    are filled in from around them.
     """
-    free = ~mask
+    free = np.stack([cv2.dilate(one.astype(np.uint8), RING, iterations=2) for one in mask]) == 0
     count = free.sum(axis=0)
     mean = np.where(free, grey, 0).sum(axis=0, dtype=np.float32) / np.maximum(count, 1)
     covered = (count == 0).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Rendered people before static stripes: does the network watch the person, or the room? (SCUBA, arXiv 2309.08585;
+"""Rendered people before static stripes: does the network watch the person, or the room? (SCUBA, arXiv 2211.12883;
 MODEL.md II.5 keeps it as a permanent evaluation.)"""
 
 from __future__ import annotations
