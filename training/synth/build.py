@@ -16,6 +16,9 @@ from training.synth.bodies.rig import PART_INDEX, Rest
 
 Xyz = tuple[float, float, float]
 
+HAND: Final = 0.079
+"""How far the hand's geom reaches beyond the wrist."""
+
 
 @dataclass(frozen=True, slots=True)
 class Build:
@@ -74,66 +77,81 @@ def standing_height(place: Floats, sole: float, rest: Rest) -> float:
     return float(legs + rest.of("l_foot")[0][2] - sole + place[:, 2].max() - rest.of("pelvis")[0][2])
 
 
-def measured_build(place: Floats, weights: Floats, rest: Rest, sole: float, height: float) -> Build:
-    """The build of a shaped body: place (n, 3) of the drawn base vertices in m, their part weights (n, parts)."""
+@dataclass(frozen=True)
+class _Surface:
+    """A shaped body's drawn base vertices (n, 3) in m, their part weights (n, parts), and what to share them by."""
 
-    def between(part: str, parent: str) -> Floats:
-        return np.asarray(rest.of(part)[0] - rest.of(parent)[0]) / height
+    place: Floats
+    weights: Floats
+    rest: Rest
+    height: float
 
-    def own(part: str, *others: str) -> Floats:
+    def between(self, part: str, parent: str) -> Floats:
+        """A part's joint from its parent's."""
+        return np.asarray(self.rest.of(part)[0] - self.rest.of(parent)[0]) / self.height
+
+    def own(self, part: str, *others: str) -> Floats:
         """The vertices that follow a part, or it and others, in the part's frame."""
-        origin, turn = rest.of(part)
-        pull = weights[:, [PART_INDEX[name] for name in (part, *others)]].sum(axis=1)
-        return np.asarray((place[pull > 0.6] - origin) @ turn) / height
+        origin, turn = self.rest.of(part)
+        pull = self.weights[:, [PART_INDEX[name] for name in (part, *others)]].sum(axis=1)
+        return np.asarray((self.place[pull > 0.6] - origin) @ turn) / self.height
 
-    def thickness(part: str) -> float:
+    def thickness(self, part: str) -> float:
         """Distance of a limb's surface from its axis, the median."""
-        local = own(part)
+        local = self.own(part)
         length = np.quantile(-local[:, 2], 0.9)
         middle = local[(local[:, 2] < -0.15 * length) & (local[:, 2] > -0.85 * length)]
         return float(np.quantile(np.hypot(middle[:, 0], middle[:, 1]), 0.5))
 
-    def slab(local: Floats, low: float, high: float) -> tuple[float, float, float]:
-        """A capsule across a slice of the trunk: its middle front to back, its radius, half its length."""
-        level = local[(local[:, 2] > low) & (local[:, 2] < high)]
-        back, front = np.quantile(level[np.abs(level[:, 1]) < 0.06, 0], [0.01, 0.98])
-        radius = 0.5 * (front - back)
-        half = np.quantile(np.abs(level[:, 1]), 0.95) - radius
-        return float(0.5 * (front + back)), float(radius), float(max(half, 0.01))
 
-    waist, neck, shoulder, hip = (
-        between(*pair)
-        for pair in (("chest", "pelvis"), ("head", "chest"), ("l_upper_arm", "chest"), ("l_thigh", "pelvis"))
-    )
-    pelvis_x, pelvis_r, pelvis_half = slab(own("pelvis", "l_thigh", "r_thigh"), -0.05, 0.05)
-    belly_x, belly_r, belly_half = slab(own("chest"), 0.0, 0.06)
-    chest_x, chest_r, chest_half = slab(own("chest"), 0.09, 0.17)
-    head, foot = own("head"), own("l_foot")
-    skull = head[head[:, 2] > np.quantile(head[:, 2], 0.97) - 0.09]
-    back, front = np.quantile(skull[:, 0], [0.02, 0.9])
-    head_r = float(0.5 * (front - back))
+def _slab(local: Floats, low: float, high: float) -> tuple[float, float, float]:
+    """A capsule across a slice of the trunk: its middle front to back, its radius, half its length."""
+    level = local[(local[:, 2] > low) & (local[:, 2] < high)]
+    back, front = np.quantile(level[np.abs(level[:, 1]) < 0.06, 0], [0.01, 0.98])
+    radius = 0.5 * (front - back)
+    half = np.quantile(np.abs(level[:, 1]), 0.95) - radius
+    return float(0.5 * (front + back)), float(radius), float(max(half, 0.01))
+
+
+def _skull(head: Floats) -> tuple[Xyz, float]:
+    """Centre and radius of the skull: as deep as the upper head is, and as high as it reaches."""
+    upper = head[head[:, 2] > np.quantile(head[:, 2], 0.97) - 0.09]
+    back, front = np.quantile(upper[:, 0], [0.02, 0.9])
+    radius = float(0.5 * (front - back))
+    return (float(0.5 * (front + back)), 0.0, float(head[:, 2].max()) - radius), radius
+
+
+def measured_build(place: Floats, weights: Floats, rest: Rest, sole: float, height: float) -> Build:
+    """The build of a shaped body: place (n, 3) of the drawn base vertices in m, their part weights (n, parts).
+
+    sole: height of the floor it stands on; height: its own, standing straight; both in m.
+    """
+    body = _Surface(place, weights, rest, height)
+    pelvis_x, pelvis_r, pelvis_half = _slab(body.own("pelvis", "l_thigh", "r_thigh"), -0.05, 0.05)
+    belly_x, belly_r, belly_half = _slab(body.own("chest"), 0.0, 0.06)
+    chest_x, chest_r, chest_half = _slab(body.own("chest"), 0.09, 0.17)
+    head, head_r = _skull(body.own("head"))
+    foot = body.own("l_foot")
     return Build(
-        waist=_xyz(waist), neck=_xyz(neck), shoulder=_xyz(shoulder), hip=_xyz(hip),
-        upper_arm=float(np.linalg.norm(between("l_forearm", "l_upper_arm"))),
-        forearm=_hand_to_wrist(own("l_forearm")),
-        thigh=float(np.linalg.norm(between("l_shin", "l_thigh"))),
-        shin=float(np.linalg.norm(between("l_foot", "l_shin"))),
+        waist=_xyz(body.between("chest", "pelvis")), neck=_xyz(body.between("head", "chest")),
+        shoulder=_xyz(body.between("l_upper_arm", "chest")), hip=_xyz(body.between("l_thigh", "pelvis")),
+        upper_arm=float(np.linalg.norm(body.between("l_forearm", "l_upper_arm"))),
+        forearm=_hand_to_wrist(body.own("l_forearm")),
+        thigh=float(np.linalg.norm(body.between("l_shin", "l_thigh"))),
+        shin=float(np.linalg.norm(body.between("l_foot", "l_shin"))),
         foot_height=float(rest.of("l_foot")[0][2] - sole) / height,
         heel=float(foot[:, 0].min()), toe=float(foot[:, 0].max()),
-        seat=pelvis_r - pelvis_x, pelvis_z=pelvis_x, pelvis_half=pelvis_half, belly_half=belly_half,
-        chest_half=chest_half, pelvis_x=pelvis_x, belly_x=belly_x, chest_x=chest_x,
-        head=(float(0.5 * (front + back)), 0.0, float(head[:, 2].max()) - head_r),
-        pelvis_r=pelvis_r, belly_r=belly_r, chest_r=chest_r, head_r=head_r,
-        upper_arm_r=thickness("l_upper_arm"), forearm_r=thickness("l_forearm"),
-        thigh_r=thickness("l_thigh"), shin_r=thickness("l_shin"),
+        # Sitting, the body rests on what is behind the hips when it stands.
+        seat=pelvis_r - pelvis_x, pelvis_x=pelvis_x, pelvis_z=pelvis_x, belly_x=belly_x, chest_x=chest_x,
+        pelvis_half=pelvis_half, belly_half=belly_half, chest_half=chest_half, head=head, head_r=head_r,
+        pelvis_r=pelvis_r, belly_r=belly_r, chest_r=chest_r,
+        upper_arm_r=body.thickness("l_upper_arm"), forearm_r=body.thickness("l_forearm"),
+        thigh_r=body.thickness("l_thigh"), shin_r=body.thickness("l_shin"),
     )  # fmt: skip
 
 
-HAND: Final = 0.079
-
-
 def _hand_to_wrist(forearm: Floats) -> float:
-    """Length of the forearm without the hand; the hand's geom ends HAND of body height beyond the wrist."""
+    """Length of the forearm such that the hand's geom ends where the drawn hand ends."""
     return float(-forearm[:, 2].min()) - HAND
 
 
