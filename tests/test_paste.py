@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from device.preprocess import Raster
+from training.footage import sample_footage
 from training.mask import cut_out, emptied_background, likeness, median_background, person_mask
 from training.paste import background_without, paste_person, stand_still, swap_background
 from training.stripes import striped
@@ -172,3 +176,17 @@ def test_stripes_stand_still_and_leave_the_person() -> None:
     assert abs(np.corrcoef(before[0, far], grey[0, far])[0, 1]) < 0.5
     assert (before == striped(grey, mask, np.random.default_rng(3))).all()
     assert (before != striped(grey, mask, np.random.default_rng(4))).any()
+
+
+def test_a_real_faller_is_cut_out_and_somebody_who_sits_all_the_time_is_not(clips: Path) -> None:
+    fall = sample_footage(clips / "train" / "caucafall" / "cauca_test8_IR.mp4", Raster(WIDTH, HEIGHT)).grey
+    found = cut_out(fall)
+    assert found is not None
+    background, mask = found
+    assert 0.02 < mask[-1].mean() < 0.1  # lying at the end, for longer than they stood
+    lying = np.argwhere(mask[-1]).mean(axis=0)
+    standing = np.argwhere(mask[20]).mean(axis=0)
+    assert lying[1] > standing[1]  # falls to the right
+    assert np.abs(background.astype(int) - fall[-1])[mask[-1]].mean() > 20  # and is not in the background
+    seated = sample_footage(clips / "train" / "gmdcsa24" / "s2_ADL_24.mp4", Raster(WIDTH, HEIGHT)).grey
+    assert cut_out(seated) is None
