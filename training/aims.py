@@ -17,7 +17,9 @@ IN_TIME_S = 1.5
 """At least 28 of the 30 falls of dev suspected within 1.5 s of the body at rest."""
 
 WINDOW_AIMS = {"window AUC": 0.992, "recall at 0 %": 0.80, "recall at 5 %": 0.95, "recall at 10 %": 0.98}
-"""By measure/score.py's definition, raw scores, over every clip in a room never seen (49 falls, 298 windows)."""
+AIM_FALLS, AIM_WINDOWS, AIM_EVERYDAY = 49, 298, 51
+"""By measure/score.py's definition, raw scores, over every clip of data/clips.csv, each in a room never seen; it holds
+this many falls, everyday windows, and everyday clips with nobody on the floor on purpose. Part of it proves nothing."""
 
 DAY_HOURS, DAY_CONFIRMED = 10.0, 1
 """At most one confirmed fall in ten simulated hours of everyday life in rooms never seen."""
@@ -75,8 +77,7 @@ def everyday_quiet(scored: Sequence[Scored], said: Sequence[list[Incident]]) -> 
     rang = [f"{one.clip.name} ({x.kind})" for one, words in calm for x in words if x.stage == "confirmed"]
     text = f"{len(rang)} in {len(calm)} clips of rooms never seen{': ' + ', '.join(rang) if rang else ''}"
     # One that rings is enough to miss it; that none does is only said of all of them.
-    asked = len(calm) == sum(one.fall is None and not one.clip.on_floor for one in scored)
-    met = False if rang else True if asked else None
+    met = False if rang else True if len(calm) >= AIM_EVERYDAY else None
     return Aim("no confirmed fall on any everyday clip that is not marked on_floor", text, met)
 
 
@@ -99,8 +100,7 @@ def _window_aims(scored: Sequence[Scored]) -> list[Aim]:
     if not (figures.falls and figures.windows):
         return []
     values = (figures.auc, figures.recall_at_0, figures.recall_at_5, figures.recall_at_10)
-    # The aim is for every clip of the table: with a part of them in rooms that were seen it cannot be said.
-    whole = all(one.protocol in NEVER_SEEN_ROOMS for one in scored) and any(one.protocol != DEV for one in scored)
+    whole = (figures.falls, figures.windows) == (AIM_FALLS, AIM_WINDOWS)
     among = f"{figures.falls} falls, {figures.windows} everyday windows in rooms never seen, raw"
     return [
         Aim(f"{name} at least {aim}", f"{value:.3f} ({among})", round(value, 3) >= aim if whole else None)

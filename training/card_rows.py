@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -148,15 +149,13 @@ def differences(card: Sequence[Result], measured: Sequence[Result]) -> list[str]
 
 
 def not_measured(card: Sequence[Result], measured: Sequence[Result]) -> list[str]:
-    """The rows of the card that this call did not measure, and what would."""
+    """How many rows of the card this call did not measure, by what would have measured them."""
     new = {key_of(result) for result in measured}
-    found = []
-    for said in card:
-        if not measurable(said):
-            found.append(f"{said.protocol}, {said.footage}: written by hand")
-        elif key_of(said) not in new:
-            found.append(f"{title(said)}: {_needs(said)}")
-    return found
+    rest = [said for said in card if not measurable(said) or key_of(said) not in new]
+    folds = dict.fromkeys(fold.rpartition(" ")[0] for said in rest for fold in said.folds)
+    by_folds = "need " + " ".join(f"--fold {fold}=CHECKPOINT" for fold in folds)
+    counts = Counter(by_folds if said.folds else _needs(said) for said in rest)
+    return [f"{count} {'row' if count == 1 else 'rows'}: {reason}" for reason, count in counts.items()]
 
 
 def merged(card: Sequence[Result], measured: Sequence[Result]) -> tuple[Result, ...]:
@@ -218,8 +217,7 @@ def _differs(said: float | None, now: float | None, digits: int) -> bool:
 
 
 def _needs(result: Result) -> str:
-    if result.folds:
-        return "needs " + " ".join(f"--fold {fold.rpartition(' ')[0]}=CHECKPOINT" for fold in result.folds)
-    return {SIMULATED: "needs --day FOLDER", RENDERED: "needs --striped FOLDER"}.get(
-        result.protocol, f"needs the {result.numbers} network or other clips"
-    )
+    if not measurable(result):
+        return "written by hand"
+    needs = {SIMULATED: "need --day FOLDER", RENDERED: "need --striped FOLDER"}
+    return needs.get(result.protocol, f"need the {result.numbers} network, or other clips than these")
