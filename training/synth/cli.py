@@ -13,12 +13,15 @@ from tqdm import tqdm
 
 from training.synth.bodies.files import BodyFileError
 from training.synth.clip import Clip, clip_path, load_clip, save_clip
+from training.synth.day import DayOptions
+from training.synth.day_run import DayRun, render_day
 from training.synth.film import Options, make_clip
 from training.synth.sheet import statistics, write_sheet
 from training.synth.workers import Outcome, finished
 
 DEFAULT_DATA: Final = Path(__file__).resolve().parents[3] / "shared" / "data"
 PROGRESS: Final = "PROGRESS"
+CLIP_STEPS: Final = 60
 SHEET_CLIPS: Final = 24
 
 Job = tuple[int, int, Options, Path]
@@ -30,13 +33,17 @@ EXAMPLE = "example: fallwatch synth --clips 200 --seed 1 --out clips --sheet she
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `fallwatch synth`."""
     parser.epilog = EXAMPLE
-    parser.add_argument("--clips", type=int, required=True, help="how many clips the folder shall hold")
+    wanted = parser.add_mutually_exclusive_group(required=True)
+    wanted.add_argument("--clips", type=int, help="how many clips the folder shall hold")
+    wanted.add_argument("--hours", type=float, help="instead: hours of everyday life without a fall, in pieces "
+                        "of 5 min, for counting false alarms and for mining")  # fmt: skip
     parser.add_argument("--seed", type=int, required=True, help="clip i depends on this number and i only")
     parser.add_argument(
         "--out", type=Path, required=True, help="folder for the clips; whole clips already there are kept"
     )
     parser.add_argument("--workers", type=int, default=2, help="processes that render (default 2)")
-    parser.add_argument("--steps", type=int, default=60, help="length of a clip in steps of 0.1 s (default 60)")
+    parser.add_argument("--steps", type=int, default=CLIP_STEPS,
+                        help=f"length of a clip in steps of 0.1 s (default {CLIP_STEPS})")  # fmt: skip
     parser.add_argument("--data", type=Path, default=DEFAULT_DATA, help="folder with rooms/, textures/ "
                         "and bodies/ (CC0); procedural textures and capsule people where one is absent")  # fmt: skip
     parser.add_argument("--sheet", type=Path, help=f"PNG with the first {SHEET_CLIPS} clips, labels drawn")
@@ -92,8 +99,28 @@ def _clips(args: argparse.Namespace) -> Iterator[Clip]:
             yield load_clip(clip_path(args.out, index))
 
 
+def _material(folder: Path) -> Path | None:
+    """The folder of CC0 data, or None, said aloud, where nothing of it is there."""
+    if any((folder / part).is_dir() for part in ("rooms", "textures", "bodies")):
+        return folder
+    print(f"fallwatch synth: nothing to draw from in {folder}: plain walls, capsule people", file=sys.stderr)
+    return None
+
+
+def _run_hours(args: argparse.Namespace) -> int:
+    """Render a day in pieces; exit code as in run."""
+    if args.workers < 1 or args.seed < 0 or args.steps != CLIP_STEPS:
+        print("fallwatch synth: --workers must be at least 1, --seed at least 0, and --steps is for --clips only",
+              file=sys.stderr)  # fmt: skip
+        return 2
+    day = DayRun(args.hours, args.seed, args.out, args.workers, args.sheet)
+    return render_day(day, DayOptions(data=_material(args.data)))
+
+
 def run(args: argparse.Namespace) -> int:
     """Render what is missing. 0 fine, 1 some clips could not be made or the run was interrupted, 2 wrong use."""
+    if args.hours is not None:
+        return _run_hours(args)
     wrong = _wrong_use(args)
     if wrong is None:
         try:
@@ -106,10 +133,8 @@ def run(args: argparse.Namespace) -> int:
         return 2
     for leftover in args.out.glob(".clip_*.tmp"):
         leftover.unlink(missing_ok=True)
-    data = args.data if any((args.data / part).is_dir() for part in ("rooms", "textures", "bodies")) else None
-    if data is None:
-        print(f"fallwatch synth: nothing to draw from in {args.data}: plain walls, capsule people", file=sys.stderr)
-    failed = _run_jobs(args, [(args.seed, index, Options(args.steps, data), args.out) for index in missing])
+    options = Options(args.steps, _material(args.data))
+    failed = _run_jobs(args, [(args.seed, index, options, args.out) for index in missing])
     if failed is None:
         print("fallwatch synth: interrupted; run the same command again to go on", file=sys.stderr)
         return 1
