@@ -1,4 +1,4 @@
-"""Falls out of the physics: every kind is one, its labels agree with heights and speeds, and chance comes from the seed."""
+"""Falls out of the physics: every kind is one, its labels agree with heights and speeds, one seed is one fall."""
 
 from __future__ import annotations
 
@@ -203,7 +203,8 @@ def test_recorded_gaits_walk_and_whole_motions_get_up(recordings: Path) -> None:
             steps = np.abs(np.diff(cycle.joints, axis=0, append=cycle.joints[:1])).max(axis=1)
             assert steps[-1] <= 1.5 * steps[:-1].max(), cycle.name
     for name in ("getup_facedown", "getup_faceup"):
-        assert motions.whole[name].place[0, 2] < 0.3 < 0.8 < motions.whole[name].place[-1, 2]
+        assert motions.whole[name].place[0, 2] < 0.3, "begins on the floor"
+        assert motions.whole[name].place[-1, 2] > 0.8, "ends standing"
     rising = get_up(motions, ANNA, np.random.default_rng(0))
     assert rising.duration_s > 2.0
     walk = RecordedWalk([(0.0, 0.0), (3.0, 0.0)], Gait(0.5), ANNA, cycle=motions.gaits["stealthy_walk"][0])

@@ -22,8 +22,8 @@ from training.synth.camera import Camera
 from training.synth.falls import topple
 from training.synth.labels_truth import find_fall
 from training.synth.light import WINDOW, Light, add_lights
-from training.synth.motion import Gait
-from training.synth.people import Figure, add_person
+from training.synth.motion import Gait, Wriggle
+from training.synth.people import JOINTS, Figure, add_person
 from training.synth.people import Look as Clothes
 from training.synth.poses import Vector
 from training.synth.render import Look, Painter
@@ -135,7 +135,7 @@ def story(seed: int) -> Script:
     script.sit(BEDSIDE, 1.5).stay(4.2, 4.2).rise(BEDSIDE, 1.8).stay(0.5, 0.5)
     script.walk([BEDSIDE.before, (-0.35, -0.15)], Gait(0.7, arms=0.8))
     loss = topple(FIGURE, rng, -0.35, "throw_arms")
-    loss.wriggle, loss.still_s = 0.09, 12.0
+    loss.wriggle = Wriggle(np.full(len(JOINTS), 0.09), still_s=12.0)
     return script.lose(loss)
 
 

@@ -7,9 +7,9 @@ from typing import Final
 
 import numpy as np
 
-from training.synth.motion import Lose, Push
+from training.synth.motion import Lose, Push, Wriggle
 from training.synth.people import JOINT_INDEX, Figure
-from training.synth.poses import Vector, varied
+from training.synth.poses import varied
 
 LOSE_S: Final = 20.0
 """Long enough for every window after the fall."""
@@ -35,13 +35,13 @@ def _kick(part: str, angle: float, speed: float, figure: Figure, when: tuple[flo
     return Push(part, _toward(angle, newton), *when)
 
 
-def _wriggle(rng: np.random.Generator) -> Vector | None:
-    """Half lie still afterwards, the others move some of their limbs by up to 0.5 rad."""
+def _wriggle(rng: np.random.Generator) -> Wriggle | None:
+    """Half lie still afterwards, the others move some of their limbs by up to 0.5 rad, slowly or in a hurry."""
     if rng.random() < 0.5:
         return None
     moved = np.zeros(len(JOINT_INDEX))
     moved[_LIMBS[str(rng.choice(list(_LIMBS)))]] = float(rng.uniform(0.1, 0.5))
-    return moved
+    return Wriggle(moved, float(rng.uniform(0.8, 4.0)))
 
 
 def direction(lose: Lose) -> float:

@@ -198,6 +198,15 @@ class Walk:
         return Target(goal, between(self._start.turn, turn, s), joints)
 
 
+@dataclass(frozen=True)
+class Wriggle:
+    """Moving on the floor: how far each joint goes in rad, at `rate` rad/s, until still_s after the loss of balance."""
+
+    reach: Vector
+    rate: float = 1.5
+    still_s: float = float("inf")
+
+
 @dataclass
 class Lose:
     """Balance is lost: nothing holds the pelvis, muscles go from full strength to `left` within fade_s.
@@ -205,7 +214,7 @@ class Lose:
     reflex: the pose the limbs still try for (arms out, knees giving way). pushes start the fall; slippery names the
     feet ("l", "r", "lr") under which there is hardly friction for slip_s; carried 1..0 is the share of the weight
     still held at the chest (a slow slide), fading to none at carry_s; until then the hips sink slower than sinks_m_s.
-    wriggle: how far each joint moves on the floor afterwards, in radians, at wriggle_rate rad/s.
+    wriggle: how the person moves on the floor afterwards; None lies still.
     """
 
     duration_s: float
@@ -218,8 +227,7 @@ class Lose:
     carried: float = 0.0
     carry_s: float = 2.0
     sinks_m_s: float = float("inf")
-    wriggle: Vector | None = None
-    wriggle_rate: float = 1.5
+    wriggle: Wriggle | None = None
     _start: Target = field(init=False, repr=False)
 
     def begin(self, start: Target, ground: Ground) -> None:
@@ -234,8 +242,10 @@ class Lose:
         joints = self._start.joints + s * (self.reflex.joints - self._start.joints)
         begins = 2.5 + self.carry_s * (self.carried > 0)
         if self.wriggle is not None and t > begins:
-            grown = min(1.0, (t - begins) / 1.5) * min(1.0, max(0.0, 0.6 + np.sin(0.7 * (t - begins))))
-            joints = joints + self.wriggle * grown * np.sin(self.wriggle_rate * t + 2.4 * np.arange(len(joints)))
+            bout = min(1.0, max(0.0, 0.6 + np.sin(0.7 * (t - begins))))
+            grown = bout * min(1.0, (t - begins) / 1.5, max(0.0, self.wriggle.still_s - t))
+            waves = np.sin(self.wriggle.rate * t + 2.4 * np.arange(len(joints)))
+            joints = joints + self.wriggle.reach * grown * waves
             strength = max(strength, 0.35 * grown)
         return Target(self._start.place, self._start.turn, joints, strength, balanced=False)
 
