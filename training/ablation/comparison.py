@@ -65,8 +65,13 @@ def finish(variant: Variant, plan: Plan) -> Figures | None:
     scored = score_clips(plan.real, open_model(folder / CHOSEN), [], CACHE)
     costs = cost(variant.network)
     figures = Figures(variant.name, accuracies(scored), costs, checkpoint.step, variant.clips(plan.clips))
-    put(folder / FIGURES, json.dumps(measured(figures.plain()), indent=1, allow_nan=False))
+    keep(figures, folder)
     return figures
+
+
+def keep(figures: Figures, folder: Path) -> None:
+    """Write a variant's figures: from then on it is done."""
+    put(folder / FIGURES, json.dumps(measured(figures.plain()), indent=1, allow_nan=False))
 
 
 def finished(variant: Variant, plan: Plan) -> Figures | None:
@@ -82,6 +87,7 @@ def finished(variant: Variant, plan: Plan) -> Figures | None:
 
 def compare(variants: Sequence[Variant], plan: Plan) -> list[str]:
     """Every variant that is not done yet, the report after each; returns the names of those that failed."""
+    begin(plan)
     failed = []
     with tqdm(variants, desc="ablation", unit="variant") as bar:
         for variant in bar:
@@ -102,28 +108,44 @@ def planned(args: argparse.Namespace) -> Plan:
     """From the command line and, where the comparison was begun before, what it was begun with. Raises ValueError."""
     if args.steps < 1 or args.threads < 1:
         raise ValueError(f"--steps {args.steps} --threads {args.threads}: both are 1 or more")
+    clips = clips_there(args.out, args.synth)
     real = tuple(read_indexes(args.clips))
-    kept = args.out / SETTINGS
-    before = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else None
-    # The folder may grow; the comparison stays with the clips it was begun with, the first by name.
-    clips = before["clips"] if before else _count(args.synth)
-    plan = Plan(args.out, tuple(map(str, args.synth)), real, args.steps, clips, args.threads)
+    return Plan(args.out, tuple(map(str, args.synth)), real, args.steps, clips, args.threads)
+
+
+def begin(plan: Plan) -> None:
+    """Write down what the comparison is made with; raises ValueError where it was begun with something else."""
+    before = _begun(plan.out)
     if before and before != plan.settings():
-        other = [f"{name} {before[name]}" for name, value in plan.settings().items() if before[name] != value]
-        raise ValueError(f"{args.out} was begun with {', '.join(other)}; go on with that, or name another --out")
-    args.out.mkdir(parents=True, exist_ok=True)
-    put(kept, json.dumps(plan.settings(), indent=1))
-    return plan
+        other = [f"{name} {before.get(name)}" for name, value in plan.settings().items() if before.get(name) != value]
+        raise ValueError(f"{plan.out} was begun with {', '.join(other)}; go on with that, or name another --out")
+    plan.out.mkdir(parents=True, exist_ok=True)
+    put(plan.out / SETTINGS, json.dumps(plan.settings(), indent=1))
 
 
-def _count(folders: Sequence[Path]) -> int:
+def clips_there(out: Path, folders: Sequence[Path]) -> int:
+    """Rendered clips to compare with, the first by name: as many as there were when the comparison began.
+
+    The folders may have grown since. Raises ValueError for one that is absent, or where there is no clip at all.
+    """
     absent = [str(folder) for folder in folders if not folder.is_dir()]
     if absent:
         raise ValueError(f"{', '.join(absent)}: no such folder; render first: fallwatch synth --out {absent[0]}")
-    count = sum(path.name[0] != "." for folder in folders for path in folder.glob("*.npz"))
+    before = _begun(out)
+    count = before["clips"] if before else sum(p.name[0] != "." for folder in folders for p in folder.glob("*.npz"))
     if not count:
         raise ValueError(f"{', '.join(map(str, folders))}: no rendered clip; render first: fallwatch synth")
-    return count
+    return int(count)
+
+
+def _begun(out: Path) -> dict[str, Any] | None:
+    try:
+        settings: dict[str, Any] = json.loads((out / SETTINGS).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise ValueError(f"{out / SETTINGS}: cannot be read ({error}); name another --out") from None
+    return settings
 
 
 def _nan_for_null(said: Any) -> Any:

@@ -61,14 +61,19 @@ def markdown(finished: Finished, settings: Mapping[str, Any]) -> str:
 
 def _accuracy_row(variant: Variant, accuracy: Sequence[Accuracy]) -> str:
     columns = [
-        [f"{a.windows.auc:.3f}" for a in accuracy],
-        [f"{a.windows.recall_at_0:.2f}" for a in accuracy],
-        [f"{a.windows.recall_at_5:.2f}" for a in accuracy],
-        [f"{a.windows.recall_at_10:.2f}" for a in accuracy],
-        [f"{a.delay_median_s:.1f}" for a in accuracy],
-        [f"{a.delay_p90_s:.1f}" for a in accuracy],
+        [_number(a.windows.auc, 3) for a in accuracy],
+        [_number(a.windows.recall_at_0, 2) for a in accuracy],
+        [_number(a.windows.recall_at_5, 2) for a in accuracy],
+        [_number(a.windows.recall_at_10, 2) for a in accuracy],
+        [_number(a.delay_median_s, 1) for a in accuracy],
+        [_number(a.delay_p90_s, 1) for a in accuracy],
     ]
     return f"| `{variant.name}` | {variant.what} | " + " | ".join(" / ".join(cells) for cells in columns) + " |"
+
+
+def _number(value: float, places: int) -> str:
+    """A dash where there was nothing to measure, as where no fall reached the level."""
+    return "-" if math.isnan(value) else f"{value:.{places}f}"
 
 
 def _cost_table(finished: Finished) -> list[str]:
@@ -95,27 +100,26 @@ def draw(finished: Finished, path: Path) -> None:
     mpl.use("Agg")
     import matplotlib.pyplot as plt
 
-    figure, panels = plt.subplots(1, 2, figsize=(11, 1.4 + 0.3 * len(finished)), sharey=True, squeeze=True)
+    figure, panels = plt.subplots(1, 2, figsize=(11, 1.4 + 0.3 * len(finished)), sharey=True, layout="constrained")
     rows = list(range(len(finished)))
     shown = (("window AUC", _auc), ("recall at 5 % of everyday windows", _recall))
     for axes, (title, value) in zip(panels, shown, strict=True):
-        for over, (label, fill) in enumerate((("raw", "none"), ("mean of 0.5 s", None))):
+        for over, (label, fill) in enumerate((("raw", "none"), ("mean of 0.5 s", "C1"))):
             points = [value(figures.accuracy[over]) for _, figures in finished]
-            dots = axes.scatter(points, rows, s=36, label=label, facecolors=fill, edgecolors=f"C{over}", c=None)
-            dots.set_zorder(3)
+            axes.scatter(points, rows, s=36, label=label, facecolors=fill, edgecolors=f"C{over}", zorder=3)
             seeds = [value(f.accuracy[over]) for v, f in finished if v.name in (BASELINE, SECOND_SEED)]
             if len(seeds) == 2:
                 axes.axvspan(min(seeds), max(seeds), color=f"C{over}", alpha=0.15)
         axes.set(title=title)
         axes.grid(axis="x", alpha=0.3)
+        axes.locator_params(axis="x", nbins=6)
     for row, (before, after) in enumerate(pairwise(finished)):
         if before[0].group != after[0].group:
             for axes in panels:
                 axes.axhline(row + 0.5, color="0.8", lw=0.8)
     panels[0].set_yticks(rows, [variant.name for variant, _ in finished])
     panels[0].invert_yaxis()
-    panels[0].legend(loc="lower left")
-    figure.tight_layout()
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper right", ncols=2)
     partial = path.with_name(f".{os.getpid()}-{path.name}")
     figure.savefig(partial, dpi=110)
     partial.replace(path)

@@ -93,12 +93,14 @@ def int8_outcome(network: FallNetwork) -> str:
     from device.runner import Int8Step
     from quantize import int8
     from quantize.export import step_of, to_tflite
+    from quantize.quiet import quiet
 
     try:
-        model = to_tflite(step_of(network))
-        seen = int8.calibrate(model, pictures(network.config.raster, 2))
-        quantized = int8.quantize(model, int8.ranges(seen, int8.tie_groups(model), "min-max"))
-        Int8Step(quantized)
+        with quiet():
+            model = to_tflite(step_of(network))
+            seen = int8.calibrate(model, pictures(network.config.raster, 2))
+            quantized = int8.quantize(model, int8.ranges(seen, int8.tie_groups(model), "min-max"))
+            Int8Step(quantized)
         int8.check_full_int8(quantized)
     except (int8.QuantizationError, FallwatchError, RuntimeError, ValueError, NotImplementedError, KeyError) as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
