@@ -61,6 +61,8 @@ def test_a_good_row_becomes_a_clip(tmp_path: Path) -> None:
         ({"on_floor": ""}, "write 1 or 0"),
         ({"fall_end_s": ""}, "fill fall_start_s and fall_end_s"),
         ({"fall_end_s": "1.5"}, "not after its start"),
+        ({"fall_end_s": "inf"}, "not after its start"),
+        ({"fall_start_s": "nan"}, "not after its start"),
         ({"fall": "0"}, "set fall to 1 or clear them"),
         ({"licence": ""}, "no licence"),
         ({"clip": "train/home/absent.mp4"}, "correct the path or delete the row"),

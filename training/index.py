@@ -10,6 +10,7 @@ import csv
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from math import inf
 from pathlib import Path
 from typing import Final
 
@@ -124,7 +125,9 @@ def _fault_in_times(row: dict[str, str]) -> str | None:
         start, end = (float(text) for text in given)
     except ValueError:
         return f"a fall without two times in seconds ({given[0]!r}, {given[1]!r}); fill fall_start_s and fall_end_s"
-    return None if 0 <= start < end else f"the fall ends at {end} s, not after its start at {start} s; correct them"
+    if 0 <= start < end < inf:
+        return None
+    return f"the fall ends at {end} s, not after its start at {start} s; correct them"
 
 
 def _fault_in_spans(row: dict[str, str]) -> str | None:
@@ -183,9 +186,8 @@ def _twice(clips: Sequence[Clip]) -> list[str]:
     """A clip listed twice could be trained on under one row and tested on under the other."""
     names = Counter(clip.name for clip in clips)
     files = Counter(clip.path.resolve() for clip in clips)
-    return [f"{name} is listed {n} times; keep one row, or give each its own key" for name, n in names.items() if n > 1] + [
-        f"{path} is in {n} rows; keep one" for path, n in files.items() if n > 1
-    ]
+    same_name = [f"{name} is listed {n} times; keep one, or give each its own key" for name, n in names.items() if n > 1]
+    return same_name + [f"{path} is in {n} rows; keep one" for path, n in files.items() if n > 1]
 
 
 def _cell(value: str | list[str] | None) -> str:
