@@ -186,7 +186,9 @@ def _twice(clips: Sequence[Clip]) -> list[str]:
     """A clip listed twice could be trained on under one row and tested on under the other."""
     names = Counter(clip.name for clip in clips)
     files = Counter(clip.path.resolve() for clip in clips)
-    same_name = [f"{name} is listed {n} times; keep one, or give each its own key" for name, n in names.items() if n > 1]
+    same_name = [
+        f"{name} is listed {n} times; keep one, or give each its own key" for name, n in names.items() if n > 1
+    ]
     return same_name + [f"{path} is in {n} rows; keep one" for path, n in files.items() if n > 1]
 
 
