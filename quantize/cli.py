@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -86,8 +87,15 @@ def _footage(args: argparse.Namespace, trained: dict[str, Any]) -> tuple[Path | 
     """Table and folder to calibrate on: as given, else as the checkpoint was trained, where that is still there."""
     if args.clips or args.synth:
         return args.clips, args.synth
-    clips, synth = (Path(trained[name]) if trained.get(name) else None for name in ("clips", "synth"))
+    clips, synth = (_first(trained.get(name)) for name in ("clips", "synth"))
     return clips if clips and clips.is_file() else None, synth if synth and synth.is_dir() else None
+
+
+def _first(named: str | Sequence[str] | None) -> Path | None:
+    """Of the tables or folders of a training, the first: one is enough to calibrate on."""
+    if not named:
+        return None
+    return Path(named if isinstance(named, str) else named[0])
 
 
 def _say(text: str) -> None:

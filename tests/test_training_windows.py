@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
+import dataclasses
 from fractions import Fraction
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
 
 from device.labels import EMPTY, FALLING, FLOOR, INDEX, LABELS, LYING, SEATED, UPRIGHT
-from device.preprocess import Raster, stack
+from device.preprocess import NO_CHANGE, Raster, stack
+from tests.clips_made import bar_clip, mine, render
 from training.augment import Augment, Look, moved
 from training.footage import FootageError, load_clip, sample_footage
 from training.index import Clip
+from training.pieces import Piece, write_piece
+from training.samples import Source, ease_onset, mined_sample
 from training.synth import clip as clip_file
-from training.windows import STORED, Mix, Sample, Windows, real_sample, synthetic_sample, targets, walk_by
+from training.windows import (
+    STORED,
+    Batch,
+    Inputs,
+    Mix,
+    Sample,
+    Windows,
+    bounced,
+    real_sample,
+    synthetic_sample,
+    targets,
+    walk_by,
+)
 
 RASTER = Raster(32, 24)
 
@@ -46,7 +63,8 @@ def sample(label: int | list[int], grey: np.ndarray | None = None, real: bool = 
     labels = np.full(60, label) if isinstance(label, int) else np.asarray(label)
     grey = np.random.default_rng(1).integers(0, 255, (len(labels), 96, 128), np.uint8) if grey is None else grey
     allowed = np.eye(len(LABELS), dtype=bool)[labels]
-    return Sample("s", grey, allowed, np.ones(len(labels), np.float32), (0, 0, 128, 96), real, moved(grey))
+    source: Source = "real" if real else "rendered"
+    return Sample("s", grey, allowed, np.ones(len(labels), np.float32), (0, 0, 128, 96), source, moved(grey))
 
 
 def test_footage_follows_the_files_own_time_stamps(tmp_path: Path) -> None:
@@ -61,7 +79,7 @@ def test_footage_follows_the_files_own_time_stamps(tmp_path: Path) -> None:
 
 def test_footage_is_decoded_once_and_again_when_the_file_changes(tmp_path: Path) -> None:
     film(tmp_path / "a.mp4", [0.0, 0.1, 0.2])
-    one = clip(tmp_path / "a.mp4")
+    one = clip(tmp_path / "a.mp4", fall=False)
     assert len(load_clip(one, RASTER, tmp_path / "cache")) == 3
     (kept,) = (tmp_path / "cache").glob("*.npz")
     before = kept.stat().st_mtime_ns
@@ -148,11 +166,11 @@ def test_windows_without_augmentation_are_the_clip_itself() -> None:
 
 
 def test_batches_have_the_shapes_the_network_takes_and_differences_of_what_is_seen() -> None:
-    windows = Windows(Mix(shapes=((3, 20),)), Augment(), Raster(), seed=4)
+    windows = Windows(Mix(shapes=((3, 20),)), Inputs(), seed=4)
     with pytest.raises(ValueError, match="no clips to train on"):
-        windows.batch()
+        windows.batch(0)
     windows.add([sample(INDEX[UPRIGHT]), sample([1] * 20 + [5] * 10 + [6] * 30)])
-    batch = windows.batch()
+    batch = windows.batch(0)
     assert batch.inputs.shape == (3, 20, 72, 96, 3)
     assert batch.allowed.shape == (3, 20, len(LABELS))
     for window in batch.inputs:
@@ -160,9 +178,9 @@ def test_batches_have_the_shapes_the_network_takes_and_differences_of_what_is_se
 
 
 def test_batches_come_in_every_shape_of_the_mix() -> None:
-    windows = Windows(Mix(shapes=((2, 5), (1, 10))), Augment(), Raster(), seed=4)
+    windows = Windows(Mix(shapes=((2, 5), (1, 10))), Inputs(), seed=4)
     windows.add([sample(INDEX[UPRIGHT])])
-    assert {windows.batch().weight.shape for _ in range(12)} == {(2, 5), (1, 10)}
+    assert {windows.batch(step).weight.shape for step in range(12)} == {(2, 5), (1, 10)}
 
 
 def test_a_clip_goes_by_its_rarest_lasting_posture() -> None:
@@ -174,9 +192,9 @@ def test_a_clip_goes_by_its_rarest_lasting_posture() -> None:
 def test_the_same_seed_draws_the_same_windows() -> None:
     drawn = []
     for _ in range(2):
-        windows = Windows(Mix(shapes=((4, 40),)), Augment(), Raster(), seed=9)
+        windows = Windows(Mix(shapes=((4, 40),)), Inputs(), seed=9)
         windows.add([sample(INDEX[SEATED]), sample([1] * 20 + [5] * 10 + [6] * 30)])
-        drawn.append(windows.batch())
+        drawn.append(windows.batch(0))
     assert np.array_equal(drawn[0].inputs, drawn[1].inputs)
     assert np.array_equal(drawn[0].allowed, drawn[1].allowed)
 
@@ -186,9 +204,9 @@ def test_labels_stay_with_their_pictures_through_time_augmentation() -> None:
     labels = [1] * 20 + [5] * 10 + [6] * 30
     grey = np.repeat(np.asarray(labels, np.uint8) * 30, 96 * 128).reshape(60, 96, 128)
     still = Augment(gamma=0, contrast=0, brightness=0, invert=0, exposure=0, vignette=0, noise=0, blur=0, occlude=0)
-    windows = Windows(Mix(shapes=((30, 40),)), still, Raster(), seed=5)
+    windows = Windows(Mix(shapes=((30, 40),), ramp_s=0), Inputs(), 5, still)
     windows.add([sample(labels, grey)])
-    batch = windows.batch()
+    batch = windows.batch(0)
     seen = np.round(batch.inputs[:, :, 36, 48, 0] / 30).astype(int)
     assert (np.take_along_axis(batch.allowed, seen[..., None], axis=2)).all()
     assert {5, 6} <= set(seen[:, 0].tolist()), "some windows start in the middle of a fall, and some after it"
@@ -204,3 +222,132 @@ def test_a_passer_by_changes_no_label_of_a_fall_and_widens_the_others() -> None:
     nobody = sample(INDEX[EMPTY])
     _, allowed = walk_by(nobody.grey, nobody.allowed, other, np.random.default_rng(1))
     assert names(allowed[0]) <= {EMPTY, SEATED}
+
+
+def test_a_window_is_the_same_whoever_draws_it() -> None:
+    windows = Windows(Mix(shapes=((4, 12), (6, 8))), Inputs(RASTER), seed=9)
+    windows.add([sample(INDEX[SEATED]), sample([1] * 20 + [5] * 10 + [6] * 30)])
+    batch, _ = windows.shape(7)
+    whole = windows.batch(7)
+    parts = [windows.batch(7, range(start, start + batch // 2)) for start in (0, batch // 2)]
+    for name in ("inputs", "allowed", "begun", "weight"):
+        assert np.array_equal(getattr(whole, name), np.concatenate([getattr(part, name) for part in parts]))
+    assert not np.array_equal(windows.batch(8, range(1)).inputs[0, :8], whole.inputs[0, :8])
+
+
+def test_a_rendered_fall_begins_by_degrees_worked_out_by_hand() -> None:
+    fall = np.eye(len(LABELS), dtype=bool)[[INDEX[SEATED]] * 5 + [INDEX[FALLING]] * 4 + [INDEX[FLOOR]] * 3]
+    allowed, begun = ease_onset(fall, 0.3)
+    assert begun == pytest.approx([0, 0, 1 / 12, 3 / 12, 5 / 12, 7 / 12, 9 / 12, 11 / 12, 0, 0, 0, 0])
+    assert [names(row) for row in allowed[2:8]] == [{SEATED}] * 6
+    assert np.array_equal(allowed[8:], fall[8:])
+    assert np.array_equal(fall[5], np.eye(len(LABELS), dtype=bool)[INDEX[FALLING]]), "the clip itself stays as it is"
+    short = np.eye(len(LABELS), dtype=bool)[[INDEX[SEATED]] + [INDEX[FALLING]] + [INDEX[FLOOR]] * 4]
+    assert ease_onset(short, 0.3)[1] == pytest.approx([5 / 12, 7 / 12, 0, 0, 0, 0])
+    floor_at_once = np.eye(len(LABELS), dtype=bool)[[INDEX[FALLING]] * 3 + [INDEX[FLOOR]] * 3]
+    assert not ease_onset(floor_at_once, 0.3)[1].any(), "what begins in mid-fall has no beginning to soften"
+
+
+def test_a_window_longer_than_its_clip_goes_on_with_the_person_lying() -> None:
+    fall = sample([1] * 30 + [5] * 10 + [6] * 20)
+    assert fall.replayed == (40, 59)
+    assert sample(INDEX[SEATED]).replayed == (0, 59)
+    assert sample([1] * 50 + [5] * 10).replayed == (59, 59), "nobody falls upwards"
+    assert bounced(np.arange(8), 1, 3).tolist() == [0, 1, 2, 3, 2, 1, 2, 3]
+    assert bounced(np.arange(5), 2, 2).tolist() == [0, 1, 2, 2, 2]
+    windows = Windows(Mix(shapes=((6, 80),), falls=1, at_onset=1), Inputs(RASTER), seed=3)
+    windows.add([fall])
+    batch = windows.batch(0)
+    assert batch.allowed[:, -30:, INDEX[FLOOR]].all()
+    lying = batch.inputs[:, -30:, ..., 0].astype(int)
+    assert (np.abs(np.diff(lying, axis=1)).max(axis=(2, 3)) > 20).mean() > 0.5, "they go on moving"
+
+
+def rendered(tmp_path: Path) -> Sample:
+    path = tmp_path / "clip.npz"
+    owner = np.zeros((12, 96, 128), np.uint8)
+    owner[:, :, 64:] = 1
+    height = np.column_stack((np.full(12, 1.5), np.r_[np.full(6, 0.4), np.full(6, np.nan)])).astype(np.float32)
+    stored_clip(path, owner=owner, height=height)
+    return synthetic_sample(path)
+
+
+def test_auxiliary_targets_follow_the_picture_through_the_augmentation(tmp_path: Path) -> None:
+    one = rendered(tmp_path)
+    assert one.height == pytest.approx([0.4] * 6 + [1.5] * 6)
+    # White where the person is, so that the picture itself says what the mask must be.
+    white = np.where(np.unpackbits(one.people, axis=-1), 255, 0).astype(np.uint8)  # type: ignore[arg-type]
+    shown = dataclasses.replace(one, grey=white)
+    plain = Augment(
+        gamma=0, contrast=0, brightness=0, invert=0, exposure=0, vignette=0, noise=0, blur=0, occlude=0, shrink=0,
+        roll_deg=0, shake=0,
+    )  # fmt: skip
+    windows = Windows(Mix(shapes=((8, 12),), passer=0), Inputs(Raster(64, 48), mask_size=(6, 8)), 4, plain)
+    windows.add([shown])
+    batch = windows.batch(0)
+    assert batch.mask.shape == (8, 12, 1, 6, 8)
+    assert batch.has_mask.all()
+    assert batch.has_presence.all()
+    assert batch.presence.all()
+    cells = batch.inputs[..., 0].reshape(8, 12, 6, 8, 8, 8).mean(axis=(3, 5)) / 255
+    assert np.abs(batch.mask[:, :, 0] - cells).max() < 0.05
+    assert (batch.mask.min(), batch.mask.max()) == (0.0, 1.0)
+    assert np.unique(batch.height) == pytest.approx([0.2, 0.75])
+
+
+def test_what_nobody_knows_is_no_target(tmp_path: Path) -> None:
+    windows = Windows(Mix(shapes=((6, 10),)), Inputs(RASTER, mask_size=(3, 4)), seed=4)
+    windows.add([sample(INDEX[SEATED], real=True)])
+    batch = windows.batch(0)
+    assert not batch.has_mask.any()
+    assert not batch.has_presence.any()
+    assert np.isnan(batch.height).all()
+    passed = Windows(Mix(shapes=((6, 10),), passer=1), Inputs(RASTER, mask_size=(3, 4)), seed=4)
+    passed.add([rendered(tmp_path)])
+    assert not passed.batch(0).has_mask.any(), "a passer-by is seen only where something moves"
+
+
+def test_dropped_channels_are_zero_and_the_others_as_they_were() -> None:
+    batches: list[Batch] = []
+    for dropped in ((), ("grey",), ("short", "long")):
+        windows = Windows(Mix(shapes=((2, 15),)), Inputs(RASTER, dropped), seed=4)
+        windows.add([sample(INDEX[SEATED])])
+        batches.append(windows.batch(0))
+    whole, without_grey, grey_alone = (batch.inputs for batch in batches)
+    assert (whole[:, 0, ..., 1:] == NO_CHANGE).all()
+    assert not without_grey[..., 0].any()
+    assert np.array_equal(without_grey[..., 1:], whole[..., 1:])
+    assert not grey_alone[..., 1:].any()
+    assert np.array_equal(grey_alone[..., 0], whole[..., 0])
+
+
+def test_mined_pieces_come_in_their_share_as_anything_but_a_fall(tmp_path: Path) -> None:
+    pieces = [mined_sample(path) for path in sorted(mine(tmp_path / "mined", 2).glob("*.npz"))]
+    assert names(pieces[0].allowed[0]) == set(LABELS) - {FALLING, FLOOR}
+    windows = Windows(Mix(shapes=((200, 3),), mined=0.3, real=0.2), Inputs(RASTER), seed=1)
+    windows.add([*pieces, sample(INDEX[SEATED]), sample([1] * 20 + [5] * 10 + [6] * 30, real=True)])
+    allowed = windows.batch(0).allowed[:, 0]
+    assert (allowed.sum(axis=1) == 5).mean() == pytest.approx(0.3, abs=0.1)
+    fall = bar_clip(np.random.default_rng(0), falls=True)
+    write_piece(Piece(fall.grey, fall.label, {}), tmp_path / "fall.npz")
+    with pytest.raises(ValueError, match=r"fall\.npz: somebody falls"):
+        mined_sample(tmp_path / "fall.npz")
+
+
+def test_a_swapped_background_leaves_the_person_and_changes_the_room(tmp_path: Path) -> None:
+    samples = [synthetic_sample(path) for path in sorted(render(tmp_path / "clips", 4).glob("*.npz"))]
+    plain = Augment(
+        mirror=0, stretch=0, zoom=0, shrink=0, wide=0, portrait=0, roll_deg=0, shake=0, gamma=0, contrast=0,
+        brightness=0, invert=0, exposure=0, vignette=0, noise=0, blur=0, occlude=0, slow_camera=0, drops=0,
+        speeds=(1.0, 1.0),
+    )  # fmt: skip
+    drawn = []
+    for swap in (0.0, 1.0):
+        windows = Windows(Mix(shapes=((8, 20),), passer=0, swap=swap), Inputs(STORED, (), (96, 128)), 1, plain)
+        windows.add(samples)
+        drawn.append(windows.batch(0))
+    before, after = (batch.inputs[..., 0].astype(int) for batch in drawn)
+    person = cv2.erode(drawn[0].mask[:, :, 0].reshape(-1, 96, 128).transpose(1, 2, 0)[..., :3], np.ones((7, 7))) > 0.99
+    changed = np.abs(before - after).reshape(-1, 96, 128).transpose(1, 2, 0)[..., :3]
+    assert changed[person].max() <= 2
+    assert np.abs(before - after).mean() > 5

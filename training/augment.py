@@ -75,16 +75,22 @@ class Augment:
 
     def __call__(self, grey: Grey, look: Look, raster: Raster, rng: np.random.Generator) -> Grey:
         """uint8 (steps, h, w) as stored -> uint8 (steps, raster height, raster width)."""
+        return self.with_people(grey, None, look, raster, rng)[0]
+
+    def with_people(
+        self, grey: Grey, people: Grey | None, look: Look, raster: Raster, rng: np.random.Generator
+    ) -> tuple[Grey, Grey | None]:
+        """The same for the picture and for where its people are: uint8 (steps, h, w), 255 on a person, 0 elsewhere.
+
+        People go through the same crop, turn, shake and boxes as the picture; light and noise leave them alone.
+        """
         crop = self._crop(look, rng)
         target = self._target(crop[2] / crop[3], raster, rng)
-        picture = self._geometry(grey, crop, target, rng)
+        picture, people = self._geometry((grey, people), crop, target, rng)
         if rng.random() < self.occlude:
-            self._occlude(picture, rng)
+            self._occlude(picture, people, rng)
         picture = self._light(picture, rng)
-        out = np.zeros((len(grey), raster.height, raster.width), np.uint8)
-        x, y, w, h = target
-        out[:, y : y + h, x : x + w] = picture
-        return out
+        return _placed(picture, target, raster), None if people is None else _placed(people, target, raster)
 
     def _crop(self, look: Look, rng: np.random.Generator) -> tuple[float, float, float, float]:
         """Left, top, width, height in stored pixels: a part of the content that keeps what moves."""
@@ -110,7 +116,14 @@ class Augment:
         stretched = aspect * np.exp(rng.uniform(-self.stretch, self.stretch))
         return letterbox(round(1000 * stretched), 1000, raster)
 
-    def _geometry(self, grey: Grey, crop: tuple[float, ...], target: tuple[int, ...], rng: np.random.Generator) -> Grey:
+    def _geometry(
+        self,
+        pictures: tuple[Grey, Grey | None],
+        crop: tuple[float, ...],
+        target: tuple[int, ...],
+        rng: np.random.Generator,
+    ) -> tuple[Grey, Grey | None]:
+        grey, people = pictures
         x, y, w, h = crop
         _, _, width, height = target
         shrink = 1 - rng.uniform(0, self.shrink) if rng.random() < 0.4 else 1.0
@@ -122,12 +135,10 @@ class Augment:
         shake = np.zeros((len(grey), 2))
         if rng.random() < self.shake:
             shake = _smooth(rng.normal(0, rng.uniform(0.3, 1.5), (len(grey), 2)))
-        out = np.empty((len(grey), height, width), np.uint8)
-        for step, picture in enumerate(grey):
-            moved_matrix = matrix.copy()
-            moved_matrix[:, 2] += shake[step]
-            out[step] = cv2.warpAffine(picture, moved_matrix, (width, height), borderMode=cv2.BORDER_REPLICATE)
-        return out
+        matrices = np.repeat(matrix[None], len(grey), axis=0)
+        matrices[:, :, 2] += shake
+        warped = _warped(grey, matrices, (width, height), cv2.BORDER_REPLICATE)
+        return warped, None if people is None else _warped(people, matrices, (width, height), cv2.BORDER_CONSTANT)
 
     def _light(self, picture: Grey, rng: np.random.Generator) -> Grey:
         """Gamma, contrast, brightness, inversion, vignette, exposure changes, blur and noise."""
@@ -154,7 +165,7 @@ class Augment:
                 out[step] += field[dy : dy + height, dx : dx + width]
         return np.asarray(np.clip(out + 0.5, 0, 255), np.uint8)
 
-    def _occlude(self, picture: Grey, rng: np.random.Generator) -> None:
+    def _occlude(self, picture: Grey, people: Grey | None, rng: np.random.Generator) -> None:
         """Up to three still boxes in front of everything, in place; mostly at the lower edge, as furniture is."""
         _, height, width = picture.shape
         for _ in range(int(rng.integers(1, 4))):
@@ -164,6 +175,24 @@ class Augment:
             near, far = rng.uniform(0, 255, 2)
             shade = np.linspace(near, far, w)[None, :] + rng.normal(0, 4, (h, w))
             picture[:, y : y + h, x : x + w] = np.clip(shade, 0, 255).astype(np.uint8)
+            if people is not None:
+                people[:, y : y + h, x : x + w] = 0
+
+
+def _warped(pictures: Grey, matrices: NDArray[np.float64], size: tuple[int, int], border: int) -> Grey:
+    """Each picture by its own 2 x 3 matrix: uint8 (steps, h, w) -> uint8 (steps, *size[::-1])."""
+    out = np.empty((len(pictures), size[1], size[0]), np.uint8)
+    for step, (picture, matrix) in enumerate(zip(pictures, matrices, strict=True)):
+        cv2.warpAffine(picture, matrix, size, dst=out[step], borderMode=border)
+    return out
+
+
+def _placed(pictures: Grey, target: tuple[int, ...], raster: Raster) -> Grey:
+    """Laid into an otherwise black raster."""
+    x, y, w, h = target
+    out = np.zeros((len(pictures), raster.height, raster.width), np.uint8)
+    out[:, y : y + h, x : x + w] = pictures
+    return out
 
 
 def _smooth(walk: NDArray[np.float64]) -> NDArray[np.float64]:

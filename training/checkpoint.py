@@ -6,6 +6,7 @@ Plain tensors, numbers and strings only, so that opening a checkpoint runs no co
 from __future__ import annotations
 
 import dataclasses
+import io
 import os
 import pickle
 from dataclasses import dataclass, field
@@ -19,6 +20,11 @@ from device.preprocess import Raster
 from training.networks import BlockConfig, FallNetwork, NetworkConfig, build
 
 FORMAT = 1
+
+UNREADABLE = (
+    OSError, RuntimeError, EOFError, KeyError, TypeError, AttributeError, ValueError, pickle.UnpicklingError
+)  # fmt: skip
+"""What torch.load and the building of a config raise for a file that is no checkpoint, or half of one."""
 
 
 class CheckpointError(ValueError):
@@ -44,16 +50,31 @@ class Checkpoint:
         """The network with these weights, in eval mode."""
         network = build(self.network)
         network.load_state_dict(self.weights)
+        network.dropped = tuple(self.train.get("drop_channel", ()))
         return network.eval()
 
 
 def save(checkpoint: Checkpoint, path: Path) -> None:
-    """Write whole, then name: a reader never sees half a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    """Write whole, then name: a reader never sees half a file, and one that cannot be written leaves the last good one.
+
+    Raises CheckpointError with one sentence, e.g. for a full disk.
+    """
     content = {f.name: getattr(checkpoint, f.name) for f in dataclasses.fields(checkpoint)}
-    torch.save({**content, "network": dataclasses.asdict(checkpoint.network), "format": FORMAT}, partial)
-    partial.replace(path)
+    whole = io.BytesIO()
+    torch.save({**content, "network": dataclasses.asdict(checkpoint.network), "format": FORMAT}, whole)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("wb") as file:
+            file.write(whole.getbuffer())
+            file.flush()
+            # A name that outlives a power cut while its content does not would be a checkpoint lost.
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        before = "the one before is still there" if path.exists() else "there was none before"
+        raise CheckpointError(f"{path}: cannot be written ({error.strerror}); {before}") from None
 
 
 def load(path: Path) -> Checkpoint:
@@ -65,19 +86,18 @@ def load(path: Path) -> Checkpoint:
         return Checkpoint(**{**content, "network": network_config(content["network"])})
     except FileNotFoundError:
         raise CheckpointError(f"{path}: no such file; name a checkpoint made by fallwatch train") from None
-    except (OSError, RuntimeError, EOFError, KeyError, TypeError, AttributeError, pickle.UnpicklingError) as error:
+    except CheckpointError:
+        raise
+    except UNREADABLE as error:
         reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
         raise CheckpointError(f"{path}: cannot be read as a checkpoint ({reason}); copy or train it again") from None
 
 
 def network_config(values: dict[str, Any]) -> NetworkConfig:
-    """The shape from plain values, as written by `save`."""
-    return NetworkConfig(
-        **{
-            **values,
-            "raster": Raster(**values["raster"]),
-            "stem": tuple(values["stem"]),
-            "blocks": tuple(BlockConfig(**block) for block in values["blocks"]),
-            "head_dilations": tuple(values["head_dilations"]),
-        }
-    )
+    """The shape from plain values, as written by `save`; a field that is not named there has its default."""
+    built = {
+        **{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()},
+        "raster": Raster(**values["raster"]),
+        "blocks": tuple(BlockConfig(**block) for block in values["blocks"]),
+    }
+    return NetworkConfig(**built)

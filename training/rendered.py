@@ -1,4 +1,4 @@
-"""Rendered clips from a folder that may still be growing, and what a network makes of those held back from training."""
+"""Folders of clips that may still be growing, and what a network makes of those held back from training."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import dataclasses
 import math
 import sys
 import zlib
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,50 +17,85 @@ from device.preprocess import to_grey
 from training.footage import STEP_S, Footage
 from training.metrics import ClipWindows, clip_windows, false_share_at, smooth
 from training.networks import FallNetwork
+from training.samples import STORED, Sample, synthetic_sample
 from training.scoring import evidence, probabilities, window_figures
-from training.windows import STORED, Sample, synthetic_sample
 
 VALIDATION_SHARE = 0.06
 VALIDATION_CLIPS = 240
-"""Rendered clips held back, chosen by name, so that a clip stays on its side while more are being rendered."""
+"""Clips held back, chosen by name, so that a clip stays on its side while more are being rendered."""
 
 
-class RenderedClips:
-    """A folder of rendered clips that may still be growing; splits off the validation clips by name."""
+class ClipFolders:
+    """Folders of .npz clips that may still be growing; splits off the validation clips by name.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    read: file -> Sample, ValueError for one that is no good. most: no more training clips than these, the first by
+    name, evenly over the folders. found, refused: clips that could be read, and why the others could not.
+    """
+
+    def __init__(
+        self, folders: Sequence[Path], read: Callable[[Path], Sample] = synthetic_sample, most: int | None = None
+    ) -> None:
+        for folder in folders:
+            if not folder.is_dir():
+                raise ValueError(
+                    f"{folder}: no such folder; render clips into it first: fallwatch synth --out {folder}"
+                )
+        self.folders = folders
         self.validation: list[Sample] = []
+        self.refused: list[str] = []
+        self.found = 0
+        self._read = read
+        self._left = math.inf if most is None else most
         self._seen: set[Path] = set()
 
-    def fresh(self) -> list[Sample]:
-        """Training clips that came since the last call; validation clips are put aside."""
-        found = []
-        paths = sorted(path for path in self.folder.glob("*.npz") if path not in self._seen and path.name[0] != ".")
-        for path in tqdm(paths, desc="rendered clips", unit="clip", disable=len(paths) < 200):
+    def paths(self) -> list[Path]:
+        """Clips that came since the last call, by name."""
+        there = [path for folder in self.folders for path in folder.glob("*.npz") if path.name[0] != "."]
+        return sorted((path for path in there if path not in self._seen), key=lambda path: (path.name, path.parent))
+
+    def fresh(self, paths: Sequence[Path] | None = None) -> list[Sample]:
+        """Training clips that came since the last call, or those of `paths`; validation clips are put aside.
+
+        A clip that cannot be read is named on stderr, noted in `refused` and passed over.
+        """
+        found: list[Sample] = []
+        paths = self.paths() if paths is None else paths
+        for path in tqdm(paths, desc="clips", unit="clip", disable=len(paths) < 200):
+            self._seen.add(path)
+            held_back = _held_back(path)
+            if (len(self.validation) >= VALIDATION_CLIPS) if held_back else (self._left <= 0):
+                continue
             try:
-                sample = synthetic_sample(path)
+                sample = self._read(path)
             except ValueError as error:
                 tqdm.write(str(error), file=sys.stderr)
-                self._seen.add(path)
+                self.refused.append(str(error))
                 continue
-            self._seen.add(path)
-            if zlib.crc32(path.stem.encode()) % 1000 >= 1000 * VALIDATION_SHARE:
-                found.append(sample)
-            elif len(self.validation) < VALIDATION_CLIPS:
+            self.found += 1
+            if held_back:
                 self.validation.append(sample)
+            else:
+                self._left -= 1
+                found.append(sample)
         return found
 
 
-def validate(network: FallNetwork, samples: list[Sample]) -> dict[str, float]:
-    """Figures on held-back rendered clips: false_share at the level that finds 95 % of falls, AUC, recalls."""
+def _held_back(path: Path) -> bool:
+    return zlib.crc32(path.stem.encode()) % 1000 < 1000 * VALIDATION_SHARE
+
+
+def validate(network: FallNetwork, samples: Sequence[Sample]) -> dict[str, float]:
+    """Figures on held-back clips: false_share at the level that finds 95 % of falls, AUC, recalls.
+
+    A clip with somebody on the floor but no fall counts for nothing.
+    """
     clips = []
     for sample in samples:
         raster = network.config.raster
         t = np.arange(len(sample.grey), dtype=np.float64) * STEP_S
         grey = np.stack([to_grey(picture, raster) for picture in sample.grey])
-        reset = np.arange(len(t)) == 0
-        score = smooth(t, evidence(probabilities(network, Footage(t, grey, reset, (STORED.width, STORED.height)))), 0.5)
+        footage = Footage(t, grey, np.arange(len(t)) == 0, (STORED.width, STORED.height))
+        score = smooth(t, evidence(probabilities(network, footage)), 0.5)
         falling = np.flatnonzero(sample.allowed[:, INDEX[FALLING]])
         if falling.size:
             clips.append(clip_windows(t, score, (float(t[falling[0]]), float(t[falling[-1]]))))

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from device.labels import FALLING, FLOOR, INDEX, LABELS
 from device.preprocess import Raster, stack
+from training.channels import drop_channels
 from training.footage import Footage
 from training.metrics import ClipWindows, recall_at, window_auc
 from training.networks import FallNetwork
@@ -45,7 +46,7 @@ def probabilities(network: FallNetwork, footage: Footage) -> NDArray[np.float64]
 
 
 def _stretch(network: FallNetwork, grey: NDArray[np.uint8], raster: Raster) -> NDArray[np.float64]:
-    inputs = stack(grey, raster)
+    inputs = drop_channels(stack(grey, raster), network.dropped)
     parts = []
     for first in range(0, len(grey), CHUNK_STEPS):
         before = max(0, first - network.config.look_back_steps)

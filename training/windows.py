@@ -2,199 +2,231 @@
 
 Everything random about a window is drawn once and holds for all its steps, as it would for one camera. The network's
 input is made last, by device.preprocess, so that differences are differences of what the camera would have seen.
+
+A window depends on (seed, step, place in the whole batch) and on the clips alone: it is the same whoever draws it, one
+process or one of many, in a run that was never stopped or in one that was.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Final
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from device.labels import EMPTY, FALLING, FLOOR, INDEX, LABELS, LOW, LYING, SEATED, UPRIGHT
-from device.preprocess import Raster, letterbox, stack
-from training.augment import Augment, Look, moved
-from training.footage import Footage
-from training.index import Clip
-from training.synth.clip import load_clip
+from device.labels import EMPTY, INDEX, LOW, LYING, SEATED, UPRIGHT
+from device.preprocess import Raster, stack
+from training.augment import Augment, Look
+from training.backdrops import Backdrops
+from training.channels import drop_channels
+from training.networks.auxiliary import HEIGHT_UNIT_M
+from training.samples import ALARMING, STORED, Sample, ease_onset, real_sample, synthetic_sample, targets
 
-SOFT_ONSET_S = 0.25
-"""Steps this close to the start of a real fall count for nothing: times are good to about 0.15 s (data/README.md)."""
-
-STORED = Raster(128, 96)
-"""Clips are kept a little larger than the network's raster, so that crops and zooms still have detail."""
-
+__all__ = [
+    "STORED",
+    "Batch",
+    "Inputs",
+    "Mix",
+    "Sample",
+    "Windows",
+    "real_sample",
+    "synthetic_sample",
+    "targets",
+    "walk_by",
+]
 
 POSTURES: Final = {UPRIGHT: 0.32, SEATED: 0.2, LOW: 0.2, LYING: 0.16, EMPTY: 0.12}
 """Share of rendered everyday windows by the rarest posture in their clip."""
-
-RAREST_FIRST: Final = (LYING, LOW, EMPTY, SEATED, UPRIGHT)
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """A clip ready to draw windows from.
-
-    grey: uint8 (steps, 96, 128). allowed: bool (steps, labels), the labels that are right at each step.
-    weight: float32 (steps,), 0 where nothing is known. content: left, top, width, height of the picture in the raster.
-    moved: float32 (96, 128) summing to 1 or 0, where the people are (rendered) or where things move (real).
-    """
-
-    name: str
-    grey: NDArray[np.uint8]
-    allowed: NDArray[np.bool_]
-    weight: NDArray[np.float32]
-    content: tuple[int, int, int, int]
-    real: bool
-    moved: NDArray[np.float32] = field(repr=False)
-
-    @property
-    def onset(self) -> int | None:
-        """First step of a fall, or None."""
-        falling = np.flatnonzero(self.allowed[:, INDEX[FALLING]] & (self.allowed.sum(axis=1) == 1))
-        return int(falling[0]) if falling.size else None
-
-    @property
-    def posture(self) -> str:
-        """Of the postures in it that last a second, the one drawn most often for its rarity; the commonest if none."""
-        steps = self.allowed.sum(axis=0)
-        lasting = [label for label in RAREST_FIRST if steps[INDEX[label]] >= 10]
-        return lasting[0] if lasting else max(POSTURES, key=lambda label: int(steps[INDEX[label]]))
-
-    @property
-    def calm(self) -> bool:
-        """Nobody falls or lies on the floor anywhere in it."""
-        return not self.allowed[:, [INDEX[FALLING], INDEX[FLOOR]]].any()
-
-
-def targets(clip: Clip, t: NDArray[np.float64]) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
-    """Allowed labels and weights of a real clip at times t, from what the index knows: no postures, only the fall."""
-    allowed = np.ones((len(t), len(LABELS)), bool)
-    weight = np.ones(len(t), np.float32)
-    allowed[:, INDEX[FALLING]] = False
-    if not clip.on_floor:
-        allowed[:, INDEX[FLOOR]] = False
-    if clip.fall_start_s is None or clip.fall_end_s is None:
-        return allowed, weight
-    during = (t >= clip.fall_start_s) & (t <= clip.fall_end_s)
-    after = t > clip.fall_end_s
-    allowed[during | after] = False
-    allowed[during, INDEX[FALLING]] = True
-    allowed[after, INDEX[FLOOR]] = True
-    allowed[after, INDEX[LYING]] = clip.ends_on_bed
-    weight[np.abs(t - clip.fall_start_s) < SOFT_ONSET_S] = 0.0
-    return allowed, weight
-
-
-def real_sample(clip: Clip, footage: Footage) -> Sample:
-    """A clip of the index as a sample; raises PermissionError for footage that may only be evaluated on."""
-    if clip.split != "train":
-        raise PermissionError(f"{clip.name} is {clip.split} footage: evaluation only, never a training sample")
-    allowed, weight = targets(clip, footage.t)
-    content = letterbox(*footage.size, STORED)
-    return Sample(clip.name, footage.grey, allowed, weight, content, True, moved(footage.grey))
-
-
-def synthetic_sample(path: Path) -> Sample:
-    """A rendered clip: grey, label per step, people's mask. Raises ValueError naming the file when it is not one."""
-    clip = load_clip(path)
-    if clip.grey.shape[1:] != (STORED.height, STORED.width):
-        raise ValueError(f"{path}: pictures of {clip.grey.shape[1:]}; delete it and render it again")
-    allowed = np.eye(len(LABELS), dtype=bool)[clip.label]
-    weight = np.ones(len(clip.label), np.float32)
-    people = clip.mask.sum(axis=0, dtype=np.float32)
-    people /= max(1.0, float(people.sum()))
-    left, top, width, height = clip.meta["content"]
-    return Sample(path.stem, clip.grey, allowed, weight, (left, top, width, height), False, people)
 
 
 @dataclass(frozen=True, slots=True)
 class Mix:
     """How a batch is made up, as shares of its windows.
 
-    real: from real clips (MODEL.md I.8: 10-20 %). falls: from clips with a fall or somebody on the floor. passer: of
-    the rendered ones, with somebody else walking by. at_onset, after: of the falls, that start at the loss of balance,
-    or anywhere up to their last second. shapes: windows and steps of a batch, one of these each time for the same work:
-    short ones show more scenes, long ones a person who lies for longer than the network remembers the fall.
+    real: from real clips (MODEL.md I.8: 10-20 %). mined: from pieces that fooled a network. falls: of the others, from
+    clips with a fall or somebody on the floor. passer: of the rendered ones, with somebody else walking by. swap:
+    before another background. at_onset, after: of the falls, that start at the loss of balance, or anywhere up to their
+    last second. ramp_s: half the time in which a rendered fall begins. shapes: windows and steps of a batch, one of
+    these each time for the same work: short ones show more scenes, long ones a person who lies for longer than the
+    network remembers the fall.
     """
 
     shapes: tuple[tuple[int, int], ...] = ((32, 20), (16, 40), (10, 64))
     real: float = 0.15
+    mined: float = 0.1
     falls: float = 0.4
     passer: float = 0.12
+    swap: float = 0.0
     at_onset: float = 0.15
     after: float = 0.25
+    ramp_s: float = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What the network takes: its raster, channels set to zero, height and width of its mask's cells, if any."""
+
+    raster: Raster = Raster()  # noqa: RUF009 - frozen, so sharing one default is safe
+    dropped: tuple[str, ...] = ()
+    mask_size: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """inputs: uint8 (batch, steps, h, w, 3). allowed: bool (batch, steps, labels). weight: float32 (batch, steps)."""
+    """Windows of one step: b of them (this process's share), t steps long.
+
+    inputs: uint8 (b, t, h, w, 3). allowed: bool (b, t, labels). begun: float32 (b, t), how much of the target is
+    `falling` instead. weight: float32 (b, t). mask: float32 (b, t, 1, h', w'), share of each cell that shows a person,
+    where has_mask (b,). presence: float32 (b, t), 1 where somebody is seen, where has_presence (b, t).
+    height: float32 (b, t), of the lowest head in units of 2 m, nan where unknown.
+    """
 
     inputs: NDArray[np.uint8]
     allowed: NDArray[np.bool_]
+    begun: NDArray[np.float32]
     weight: NDArray[np.float32]
+    mask: NDArray[np.float32]
+    has_mask: NDArray[np.bool_]
+    presence: NDArray[np.float32]
+    has_presence: NDArray[np.bool_]
+    height: NDArray[np.float32]
+
+
+@dataclass(slots=True)
+class Cut:
+    """The steps of one clip that a window shows, as stored; people: bool (t, 96, 128) or None."""
+
+    sample: Sample
+    order: NDArray[np.int64]
+    grey: NDArray[np.uint8]
+    allowed: NDArray[np.bool_]
+    begun: NDArray[np.float32]
+    weight: NDArray[np.float32]
+    people: NDArray[np.bool_] | None
+    height: NDArray[np.float32]
+
+    @property
+    def known(self) -> bool:
+        """Whether mask, presence and height can be asked for."""
+        return self.people is not None
 
 
 class Windows:
-    """Draws batches from samples; `samples` may grow between draws."""
+    """Draws batches from samples; there may come more between draws."""
 
-    def __init__(self, mix: Mix, augment: Augment, raster: Raster, seed: int) -> None:
+    def __init__(
+        self,
+        mix: Mix,
+        inputs: Inputs,
+        seed: int,
+        augment: Augment | None = None,
+    ) -> None:
         self.mix = mix
-        self.augment = augment
-        self.raster = raster
-        self.rng = np.random.default_rng(seed)
-        self._kinds: dict[tuple[bool, bool], list[Sample]] = {(r, c): [] for r in (True, False) for c in (True, False)}
+        self.inputs = inputs
+        self.seed = seed
+        self.augment = augment or Augment()
+        self.backdrops = Backdrops()
+        self._kinds: dict[tuple[str, bool], list[Sample]] = {
+            (source, calm): [] for source in ("rendered", "real", "mined") for calm in (True, False)
+        }
         self._postures: dict[str, list[Sample]] = {label: [] for label in POSTURES}
 
     def add(self, samples: Sequence[Sample]) -> None:
         """More clips to draw from."""
         for sample in samples:
-            self._kinds[sample.real, sample.calm].append(sample)
-            if sample.calm and not sample.real:
+            self._kinds[sample.source, sample.calm].append(sample)
+            if sample.calm and sample.source == "rendered":
                 self._postures[sample.posture].append(sample)
+            if self.mix.swap > 0:
+                self.backdrops.add(sample)
 
     def __len__(self) -> int:
         return sum(len(kind) for kind in self._kinds.values())
 
-    def batch(self) -> Batch:
-        """One batch of fresh windows. Raises ValueError when there is nothing to draw from."""
-        batch, steps = self.mix.shapes[int(self.rng.integers(len(self.mix.shapes)))]
-        drawn = [self._window(steps) for _ in range(batch)]
-        inputs, allowed, weight = (np.stack(part) for part in zip(*drawn, strict=True))
-        return Batch(inputs, allowed, weight)
+    def count(self, *, calm: bool) -> int:
+        """How many clips are calm, or are not."""
+        return sum(len(kind) for (_, is_calm), kind in self._kinds.items() if is_calm is calm)
 
-    def _pick(self) -> Sample:
-        real, calm = self.rng.random() < self.mix.real, self.rng.random() >= self.mix.falls
-        for kind in ((real, calm), (real, not calm), (not real, calm), (not real, not calm)):
+    def shape(self, step: int) -> tuple[int, int]:
+        """Windows and steps of the whole batch of an optimizer step."""
+        return self.mix.shapes[int(np.random.default_rng([self.seed, step]).integers(len(self.mix.shapes)))]
+
+    def batch(self, step: int, share: range | None = None) -> Batch:
+        """The windows of an optimizer step, or those of its places in `share`. Raises ValueError without any clip."""
+        batch, steps = self.shape(step)
+        places = range(batch) if share is None else share
+        drawn = [self._window(steps, np.random.default_rng([self.seed, step, place])) for place in places]
+        return Batch(*(np.stack(part) for part in zip(*drawn, strict=True)))
+
+    def _pick(self, rng: np.random.Generator) -> Sample:
+        chance, calm = rng.random(), bool(rng.random() >= self.mix.falls)
+        if chance < self.mix.mined and self._kinds["mined", True]:
+            return _one_of(self._kinds["mined", True], rng)
+        first, second = ("real", "rendered") if 1 - chance <= self.mix.real else ("rendered", "real")
+        for kind in ((first, calm), (first, not calm), (second, calm), (second, not calm), ("mined", True)):
             if self._kinds[kind]:
-                return self._one_of(self._by_posture() if kind == (False, True) else self._kinds[kind])
+                return _one_of(self._by_posture(rng) if kind == ("rendered", True) else self._kinds[kind], rng)
         raise ValueError("no clips to train on; name a folder of rendered clips or a table of real ones")
 
-    def _one_of(self, samples: Sequence[Sample]) -> Sample:
-        return samples[int(self.rng.integers(len(samples)))]
-
-    def _by_posture(self) -> list[Sample]:
+    def _by_posture(self, rng: np.random.Generator) -> list[Sample]:
         """Everyday clips of one posture: people mostly stand, so the others are drawn more often than they come."""
         there = [label for label in POSTURES if self._postures[label]]
         share = np.array([POSTURES[label] for label in there])
-        return self._postures[there[self.rng.choice(len(there), p=share / share.sum())]]
+        return self._postures[there[rng.choice(len(there), p=share / share.sum())]]
 
-    def _window(self, steps: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_], NDArray[np.float32]]:
-        sample = self._pick()
-        order = self._order(sample, steps)
-        grey, allowed = sample.grey[order], sample.allowed[order]
-        calm = self._kinds[False, True]
-        if not sample.real and calm and self.rng.random() < self.mix.passer:
-            grey, allowed = walk_by(grey, allowed, self._one_of(calm), self.rng)
-        look = Look(sample.content, sample.moved)
-        return stack(self.augment(grey, look, self.raster, self.rng), self.raster), allowed, sample.weight[order]
+    def _window(self, steps: int, rng: np.random.Generator) -> tuple[NDArray[np.generic], ...]:
+        """The fields of a Batch, for one window."""
+        cut = self._cut(self._pick(rng), steps, rng)
+        calm = self._kinds["rendered", True]
+        if self.mix.swap > 0 and rng.random() < self.mix.swap:
+            cut.grey = self.backdrops.swap(cut.sample, cut.grey, cut.order, rng)
+        if cut.sample.source == "rendered" and calm and rng.random() < self.mix.passer:
+            grey, allowed = walk_by(cut.grey, cut.allowed, _one_of(calm, rng), rng)
+            # What is laid over shows only where it moves, so nobody knows any more who is where.
+            cut = replace(cut, grey=grey, allowed=allowed, people=None)
+        return self._answer(cut, rng)
 
-    def _order(self, sample: Sample, steps: int) -> NDArray[np.int64]:
+    def _answer(self, cut: Cut, rng: np.random.Generator) -> tuple[NDArray[np.generic], ...]:
+        """Send a cut through the augmentation and put its targets beside it."""
+        look = Look(cut.sample.content, cut.sample.moved)
+        people = cut.people if self.inputs.mask_size else None
+        shown = None if people is None else people.astype(np.uint8) * np.uint8(255)
+        grey, shown = self.augment.with_people(cut.grey, shown, look, self.inputs.raster, rng)
+        steps = len(grey)
+        presence = (~cut.allowed[:, INDEX[EMPTY]]).astype(np.float32)
+        height = cut.height / np.float32(HEIGHT_UNIT_M) if cut.known else np.full(steps, np.nan, np.float32)
+        return (
+            drop_channels(stack(grey, self.inputs.raster), self.inputs.dropped),
+            cut.allowed,
+            cut.begun,
+            cut.weight,
+            _cells(shown, steps, self.inputs.mask_size or (1, 1)),
+            np.asarray(shown is not None),
+            presence,
+            np.full(steps, cut.known),
+            np.clip(height, 0, 1),
+        )
+
+    def _cut(self, sample: Sample, steps: int, rng: np.random.Generator) -> Cut:
+        order = self._order(sample, steps, rng)
+        allowed, begun = sample.allowed, np.zeros(len(sample.allowed), np.float32)
+        if sample.source == "rendered":
+            # A real clip knows the start of its fall to 0.15 s: there those steps count for nothing instead.
+            allowed, begun = ease_onset(allowed, self.mix.ramp_s)
+        people = None
+        if sample.people is not None:
+            people = np.unpackbits(sample.people[order], axis=-1).astype(bool)
+        unknown = np.full(len(sample.grey), np.nan, np.float32)
+        height = unknown if sample.height is None else sample.height
+        grey, weight = sample.grey[order], sample.weight[order]
+        return Cut(sample, order, grey, allowed[order].copy(), begun[order], weight, people, height[order])
+
+    def _order(self, sample: Sample, steps: int, rng: np.random.Generator) -> NDArray[np.int64]:
         """Which step of the clip each step of the window shows: somewhere, at some speed, with held pictures."""
-        length, rng = len(sample.grey), self.rng
+        length = len(sample.grey)
         speed = self.augment.speed(rng)
         span = int(np.ceil((steps - 1) * speed)) + 1
         start = int(rng.integers(max(0, length - span) + 1))
@@ -206,11 +238,29 @@ class Windows:
             elif kind < self.mix.at_onset + self.mix.after:
                 start = int(rng.integers(sample.onset, max(sample.onset + 1, length - 10)))
         order = start + np.floor(np.arange(steps) * speed).astype(np.int64)
-        if sample.calm:
-            # Too short: back and forth. A fall is no fall backwards; there the last picture stays.
-            order = np.abs((order + length - 1) % max(1, 2 * length - 2) - (length - 1))
-        order = np.minimum(order, length - 1)
-        return self.augment.held(order, rng)
+        return self.augment.held(bounced(order, *sample.replayed), rng)
+
+
+def _one_of(samples: Sequence[Sample], rng: np.random.Generator) -> Sample:
+    return samples[int(rng.integers(len(samples)))]
+
+
+def bounced(order: NDArray[np.int64], first: int, last: int) -> NDArray[np.int64]:
+    """Steps beyond `last` reflected between first and last, both ends once: 0 1 2 3 4 with 1..2 -> 0 1 2 1 2."""
+    if last == first:
+        return np.minimum(order, last)
+    period = 2 * (last - first)
+    beyond = (order - first) % period
+    return np.where(order <= last, order, first + np.minimum(beyond, period - beyond))
+
+
+def _cells(shown: NDArray[np.uint8] | None, steps: int, size: tuple[int, int]) -> NDArray[np.float32]:
+    """Share of each cell that shows a person: uint8 (t, h, w), 255 on a person -> float32 (t, 1, h', w') in 0..1."""
+    out = np.zeros((steps, 1, *size), np.float32)
+    for step in range(steps if shown is not None else 0):
+        assert shown is not None
+        out[step, 0] = cv2.resize(shown[step], size[::-1], interpolation=cv2.INTER_AREA)
+    return out / np.float32(255)
 
 
 def walk_by(
@@ -228,7 +278,7 @@ def walk_by(
         theirs = theirs[:, :, ::-1]
     moving = theirs - np.median(theirs[::4], axis=0).astype(np.int16)
     both = np.clip(grey + moving, 0, 255).astype(np.uint8)
-    alone = ~allowed[:, [INDEX[FALLING], INDEX[FLOOR]]].any(axis=1)
+    alone = ~allowed[:, ALARMING].any(axis=1)
     answer = allowed.copy()
     answer[alone] |= theirs_allowed[alone]
     somebody = answer[:, [INDEX[UPRIGHT], INDEX[SEATED]]].any(axis=1)
