@@ -17,17 +17,32 @@ if TYPE_CHECKING:
 LyingAct = Callable[["Stage", Script, Spot], None]
 
 
-def _in_bed(script: Script, spot: Spot, pose: str, duration_s: float) -> Script:
-    """To a lying pose on a bed."""
-    return script.go(pose, duration_s, xy=spot.xy, yaw=spot.yaw, support_m=spot.top_m)
+SIDE_HIPS: Final = 0.098
+"""Half the breadth of the hips as a share of height: how high they are over the bed of somebody on their side."""
+
+
+def lying_hips(script: Script, pose: str, top_m: float = 0.0) -> float:
+    """Height of the hips of this person lying in a pose on a surface: they rest on it, wherever the heels are."""
+    on_side = pose.startswith("on_side")
+    return top_m + (SIDE_HIPS * script.figure.height_m if on_side else script.figure.seat_m)
+
+
+def lie(script: Script, spot: Spot, pose: str, duration_s: float, ease: str = "smooth") -> Script:
+    """To a lying pose on a bed; with no duration, begin there."""
+    hips = lying_hips(script, pose, spot.top_m)
+    return script.go(pose, duration_s, xy=spot.xy, yaw=spot.yaw, pelvis_m=hips, ease=ease)
+
+
+def _on_floor(script: Script, pose: str, duration_s: float) -> Script:
+    """To a lying or sitting pose with the hips on the floor."""
+    return script.go(pose, duration_s, pelvis_m=lying_hips(script, pose))
 
 
 def lie_down(script: Script, spot: Spot, duration_s: float, pose: str) -> Script:
     """From sitting on the edge, by way of half lying, to a lying pose."""
     hips = spot.top_m + script.figure.seat_m + 0.04
     script.go("half_lying", 0.5 * duration_s, xy=spot.xy, yaw=spot.yaw, pelvis_m=hips, ease="in")
-    script.go(pose, 0.5 * duration_s, xy=spot.xy, yaw=spot.yaw, support_m=spot.top_m, ease="out")
-    return script
+    return lie(script, spot, pose, 0.5 * duration_s, "out")
 
 
 def sit_up(script: Script, spot: Spot, edge: Spot, duration_s: float) -> Script:
@@ -42,7 +57,7 @@ def sleep(stage: Stage, script: Script, spot: Spot) -> None:
     del stage
     for _ in times(script, 1, 3):
         script.stay(3, 10, sway=0.3)
-        _in_bed(script, spot, choose(script, *LYING_POSES), pace(script, 0.7, 2.5))
+        lie(script, spot, choose(script, *LYING_POSES), pace(script, 0.7, 2.5))
     script.stay(3, 8, sway=0.3)
 
 
@@ -51,8 +66,8 @@ def restless(stage: Stage, script: Script, spot: Spot) -> None:
     del stage
     for _ in times(script, 3, 7):
         pose = choose(script, *LYING_POSES, "leg_up", "on_back_knees", "propped")
-        _in_bed(script, spot, pose, pace(script, 0.5, 1.5)).stay(0.1, 2)
-    _in_bed(script, spot, "on_back", pace(script, 0.6, 1.5))
+        lie(script, spot, pose, pace(script, 0.5, 1.5)).stay(0.1, 2)
+    lie(script, spot, "on_back", pace(script, 0.6, 1.5))
 
 
 def sit_in_bed(stage: Stage, script: Script, spot: Spot) -> None:
@@ -60,7 +75,7 @@ def sit_in_bed(stage: Stage, script: Script, spot: Spot) -> None:
     del stage
     hips = spot.top_m + script.figure.seat_m
     script.go("propped", pace(script, 0.8, 2.0), xy=spot.xy, yaw=spot.yaw, pelvis_m=hips).stay(1, 6)
-    _in_bed(script, spot, "on_back", pace(script, 0.6, 2.0))
+    lie(script, spot, "on_back", pace(script, 0.6, 2.0))
 
 
 LYING_ACTS: Final[dict[str, LyingAct]] = {"sleep": sleep, "restless": restless, "sit_in_bed": sit_in_bed}
@@ -116,7 +131,7 @@ def _down(script: Script) -> None:
         script.go("floor_sit_back", pace(script, 1.0, 2.0))
     else:
         script.go("squat", pace(script, 0.8, 1.6)).go("floor_sit_back", pace(script, 0.8, 1.6))
-    script.go("on_back_knees", pace(script, 0.9, 2.0)).stay(0.2, 1.5)
+    _on_floor(script, "on_back_knees", pace(script, 0.9, 2.0)).stay(0.2, 1.5)
 
 
 def _rise(script: Script) -> None:
@@ -133,7 +148,11 @@ def mat_exercise(stage: Stage, script: Script) -> None:
     for _ in times(script, 1, 2):
         move = choose(script, "legs_up", "leg_up", "sit_up", "bridge", "floor_reach")
         for _ in times(script, 2, 5):
-            script.go(move, beat).stay(0, 0.5).go("on_back_knees", beat)
+            if move == "bridge":
+                script.go(move, beat).stay(0, 0.5)
+            else:
+                _on_floor(script, move, beat).stay(0, 0.5)
+            _on_floor(script, "on_back_knees", beat)
     if script.rng.random() < 0.3:
         script.go("all_fours", pace(script, 1.2, 2.0)).go("plank", 1.0).stay(1, 5).go("all_fours", 1.0)
     _rise(script)
@@ -145,7 +164,7 @@ def lie_on_floor(stage: Stage, script: Script) -> None:
     _down(script)
     for _ in times(script, 1, 2):
         pose = choose(script, "on_back", "on_side", "on_back_knees", "on_back_arms")
-        script.go(pose, pace(script, 0.8, 2.0)).stay(2, 8, sway=0.7)
+        _on_floor(script, pose, pace(script, 0.8, 2.0)).stay(2, 8, sway=0.7)
     _rise(script)
 
 

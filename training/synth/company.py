@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from training.synth.acts import SEATED_ACTS, STANDING_ACTS, choose, pace
-from training.synth.acts_low import restless, sleep
+from training.synth.acts_low import lie, restless, sleep
 from training.synth.everyday import angle, cover_up, heading_along, pick, seat
 from training.synth.motion import Gait, Xy, random_gait
 from training.synth.rooms import free_spot, way_to
@@ -130,8 +130,7 @@ def carer_at_bed(stage: Stage) -> list[Script]:
     """Somebody lies in bed; a carer stands, bends over or kneels beside."""
     item = seat(stage, ("bed",))
     spot, edge = bed_spot(item, stage.rng), seat_spot(item, stage.room, stage.rng)
-    resident = stage.script(0).start(pick(stage, ("on_back", "on_side", "propped")), spot.xy, spot.yaw,
-                                     support_m=spot.top_m)  # fmt: skip
+    resident = lie(stage.script(0), spot, pick(stage, ("on_back", "on_side", "propped")), 0.0)
     if stage.rng.random() < 0.5:
         cover_up(stage, resident, item, spot)
     (sleep if stage.rng.random() < 0.5 else restless)(stage, resident, spot)

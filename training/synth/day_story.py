@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from training.synth.acts import SEATED_ACTS, STANDING_ACTS, carry, colour, pace
-from training.synth.acts_low import KNEELING_ACTS, LYING_ACTS, ON_PURPOSE_ACTS, lie_down, sit_up
+from training.synth.acts_low import KNEELING_ACTS, LYING_ACTS, ON_PURPOSE_ACTS, lie, lie_down, sit_up
 from training.synth.aided import frail_gait, pet_on_way
 from training.synth.aids import FRAME, ROLLATOR, Aid
 from training.synth.blanket import Blanket
@@ -193,7 +193,7 @@ class Life:
         edge, spot, script = seat_spot(item, self.room, self.rng), bed_spot(item, self.rng), self.script
         began = script.now_s
         if there:
-            script.start(str(self.rng.choice(LYING_POSES)), spot.xy, spot.yaw, support_m=spot.top_m)
+            lie(script, spot, str(self.rng.choice(LYING_POSES)), 0.0)
         else:
             self._go(edge.before)
             script.sit(edge, pace(script, 0.8, 2.2)).stay(0.3, 4)

@@ -18,7 +18,7 @@ from training.synth.acts import (
     pace,
     seat_pelvis,
 )
-from training.synth.acts_low import KNEELING_ACTS, LYING_ACTS, ON_PURPOSE_ACTS, LyingAct
+from training.synth.acts_low import KNEELING_ACTS, LYING_ACTS, ON_PURPOSE_ACTS, LyingAct, lie
 from training.synth.acts_low import lie_down as go_to_bed
 from training.synth.acts_low import sit_up as leave_bed
 from training.synth.blanket import Blanket
@@ -111,7 +111,7 @@ def in_bed(act: str, cover: float = 0.5) -> Story:
     def story(stage: Stage) -> list[Script]:
         item = seat(stage, ("bed", "sofa"))
         spot, script = bed_spot(item, stage.rng), stage.script()
-        script.start(pick(stage, LYING_POSES), spot.xy, spot.yaw, support_m=spot.top_m).stay(0.5, 3, sway=0.3)
+        lie(script, spot, pick(stage, LYING_POSES), 0.0).stay(0.5, 3, sway=0.3)
         if stage.rng.random() < cover:
             cover_up(stage, script, item, spot)
         do(stage, script, spot)
@@ -250,7 +250,7 @@ def get_up(stage: Stage) -> list[Script]:
     """From lying to the edge of the bed, perhaps to standing."""
     item = seat(stage, ("bed", "sofa"))
     edge, spot = seat_spot(item, stage.room, stage.rng), bed_spot(item, stage.rng)
-    script = stage.script().start(pick(stage, LYING_POSES), spot.xy, spot.yaw, support_m=spot.top_m)
+    script = lie(stage.script(), spot, pick(stage, LYING_POSES), 0.0)
     leave_bed(script.stay(0.5, 3, sway=0.5), spot, edge, pace(script, 1.0, 3.0)).stay(0.5, 3)
     if stage.rng.random() < 0.6:
         script.rise(edge, pace(script, 0.9, 2.5))
