@@ -57,11 +57,10 @@ def beside_another(stage: Stage) -> list[Script]:
 def walked_along(stage: Stage) -> list[Script]:
     """Two walk side by side, close; one goes down, the other stops, turns and bends over them."""
     rng = stage.rng
-    faller, other = standing_fall(stage, *STANDING_FALLS[int(rng.integers(len(STANDING_FALLS)))]), stage.script(1)
-    walks = [segment for segment in faller.segments if isinstance(segment, Walk)]
-    if not walks:
-        raise LookupError("the fall begins standing")
-    walk, side = walks[0], float(rng.choice([-1, 1])) * float(rng.uniform(0.42, 0.65))
+    kind, _, rescue = STANDING_FALLS[int(rng.integers(len(STANDING_FALLS)))]
+    faller, other = standing_fall(stage, kind, 1.0, rescue), stage.script(1)
+    walk = next(segment for segment in faller.segments if isinstance(segment, Walk))
+    side = float(rng.choice([-1, 1])) * float(rng.uniform(0.42, 0.65))
     (x0, y0), (x1, y1) = walk.path[0], walk.path[-1]
     length = max(float(np.hypot(x1 - x0, y1 - y0)), 1e-6)
     aside = np.array([-(y1 - y0), x1 - x0]) / length * side

@@ -46,7 +46,7 @@ FALLS: Final[dict[str, Behaviour]] = {
 }
 NEAR_FALLS: Final[dict[str, Behaviour]] = {
     "near_fall": Behaviour(near_falls.stumble, "everyday", 1.5),
-    "near_fall_wall": Behaviour(near_falls.caught_by_wall, "everyday", 0.8),
+    "near_fall_held": Behaviour(near_falls.caught_by_hand, "everyday", 0.8),
     "near_fall_seat": Behaviour(near_falls.sways_back_into_seat, "everyday", 0.7, SEATS),
 }
 AFTER_FALLS: Final[dict[str, Behaviour]] = {

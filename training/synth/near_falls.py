@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from training.synth import falls
 from training.synth.everyday import angle, pick, seat
 from training.synth.script import Script, open_spot, seat_spot
-from training.synth.stories import approach, wall_spot
+from training.synth.stories import approach, edge_spot, wall_spot
 from training.synth.stumble import Stumble
 
 if TYPE_CHECKING:
     from training.synth.stage import Stage
+
+HAND_M: Final = (0.6, 1.4)
+"""Heights of furniture that a falling hand finds."""
 
 
 def _catch(stage: Stage, script: Script, toward: float, speed: float) -> None:
@@ -40,12 +43,17 @@ def stumble(stage: Stage) -> list[Script]:
     return [script.stay(2, 5)]
 
 
-def caught_by_wall(stage: Stage) -> list[Script]:
-    """Sways against a wall, leans there bowed for a while with the hands on it, stands up again."""
+def caught_by_hand(stage: Stage) -> list[Script]:
+    """Sways towards a wall or a piece of furniture, leans there for a while with the hands on it, stands up again."""
     rng = stage.rng
-    spot, away = wall_spot(stage, float(rng.uniform(0.55, 0.8)))
+    things = [item for item in stage.room.items if HAND_M[0] < item.height < HAND_M[1]]
+    if things and rng.random() < 0.5:
+        spot, toward = edge_spot(stage, things[int(rng.integers(len(things)))])
+    else:
+        spot, away = wall_spot(stage, float(rng.uniform(0.55, 0.8)))
+        toward = away + np.pi
     script, _, speed = approach(stage, spot, 0.6)
-    toward = away + np.pi + float(rng.normal(0, 0.3))
+    toward += float(rng.normal(0, 0.3))
     script.go("stand", float(rng.uniform(0.5, 1.0)), yaw=toward)
     script.lose(falls.jolt(script.figure, rng, toward, "brace"))
     script.segments.append(

@@ -251,7 +251,7 @@ def wall_slide(stage: Stage) -> list[Script]:
     return _then(stage, script.lose(falls.wall_slide(script.figure, stage.rng, away)))
 
 
-def _edge(stage: Stage, item: Item) -> tuple[Xy, float]:
+def edge_spot(stage: Stage, item: Item) -> tuple[Xy, float]:
     """A free place 0.35-0.6 m outside a side of a piece of furniture, and the way from there to it."""
     rng = stage.rng
     for _ in range(24):
@@ -275,7 +275,7 @@ def against(stage: Stage) -> list[Script]:
         spot, away = wall_spot(stage, float(rng.uniform(0.45, 0.9)))
         toward = away + np.pi
     else:
-        spot, toward = _edge(stage, things[int(rng.integers(len(things)))])
+        spot, toward = edge_spot(stage, things[int(rng.integers(len(things)))])
     toward += float(rng.choice([-1, 1])) * float(rng.uniform(0.2, 1.0))
     script, _, speed = approach(stage, spot, 0.5)
     if speed == 0 and rng.random() < 0.5:
