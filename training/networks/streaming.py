@@ -36,7 +36,6 @@ class FallNetwork(nn.Module, ABC):
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         self.config = config
-        self.dropped: tuple[str, ...] = ()
         self.dropout = nn.Dropout(config.dropout)
         self.labels = nn.Conv2d(config.head, len(LABELS), 1)
 
