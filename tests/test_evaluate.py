@@ -183,7 +183,7 @@ def test_the_sheet_of_failures_shows_missed_falls_and_false_moments(tmp_path: Pa
     write_sheet([*lost, *false], tmp_path / "sheet.png")
     sheet = cv2.imread(str(tmp_path / "sheet.png"))
     assert sheet is not None
-    assert sheet.shape == (3 * 164, 8 * 192, 3)
+    assert sheet.shape == (3 * 184, 8 * 192, 3)
 
 
 def row(**given: object) -> Result:

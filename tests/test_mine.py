@@ -148,7 +148,7 @@ def test_a_whole_run_keeps_pieces_a_sheet_and_a_summary(
     assert "2 sources, 0.03 h, 2 pieces kept of 2 sources" in capsys.readouterr().out
     sheet = cv2.imread(str(out / SHEET))
     assert sheet is not None
-    assert sheet.shape[0] == 2 * 164
+    assert sheet.shape[0] == 2 * 184
 
 
 def test_a_stopped_run_goes_on_and_gives_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,6 +21,7 @@ from training.scoring import evidence
 
 FRAMES: Final = 8
 TILE: Final = (192, 144)
+LINE_HEIGHT: Final = 20
 BEFORE_S, AFTER_S = 2.0, 1.5
 """What is shown around a peak: most of what leads there, and what came of it."""
 APART_S = 4.0
@@ -30,7 +31,8 @@ SHOWN: Final = 24
 WORST_OF_A_CLIP: Final = 2
 """Of one clip no more false moments than this: the tenth is like the first, and hides another clip's."""
 INK: Final = {"missed": (70, 70, 255), "false": (0, 200, 255)}
-"""BGR of the words: red for a missed fall, yellow for a false alarm."""
+PLAIN_INK: Final = (230, 230, 230)
+"""BGR of the words: red for a missed fall, yellow for a false alarm, white for time and score."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,15 +126,14 @@ def strip(moment: Moment) -> NDArray[np.uint8]:
     tiles = []
     for picture, t, score in zip(moment.pictures, moment.t, moment.score, strict=True):
         tile = cv2.resize(cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR), TILE, interpolation=cv2.INTER_LINEAR)
-        _write(tile, f"{t:.1f} s  {score:.2f}", TILE[1] - 6, (230, 230, 230))
-        tiles.append(tile)
+        # Below the picture: many cameras write their own time into it.
+        tiles.append(np.vstack((tile, _line(f"{t:.1f} s  {score:.2f}", TILE[0], PLAIN_INK))))
     row = np.hstack(tiles)
-    head = np.zeros((20, row.shape[1], 3), np.uint8)
-    _write(head, moment.title, 14, INK[moment.kind])
-    return np.asarray(np.vstack((head, row)), np.uint8)
+    return np.asarray(np.vstack((_line(moment.title, row.shape[1], INK[moment.kind]), row)), np.uint8)
 
 
-def _write(tile: NDArray[np.uint8], text: str, y: int, colour: tuple[int, int, int]) -> None:
-    """Text with a dark outline, readable on any picture."""
-    for thick, ink in ((3, (0, 0, 0)), (1, colour)):
-        cv2.putText(tile, text, (4, y), cv2.FONT_HERSHEY_SIMPLEX, 0.42, ink, thick, cv2.LINE_AA)
+def _line(text: str, width: int, colour: tuple[int, int, int]) -> NDArray[np.uint8]:
+    """A black line with words: uint8 (LINE_HEIGHT, width, 3)."""
+    line = np.zeros((LINE_HEIGHT, width, 3), np.uint8)
+    cv2.putText(line, text, (4, LINE_HEIGHT - 6), cv2.FONT_HERSHEY_SIMPLEX, 0.42, colour, 1, cv2.LINE_AA)
+    return line

@@ -138,7 +138,7 @@ def days_text(days: Days, stage: str) -> str:
     truths = Counter(alarm.truth for alarm in alarms if not alarm.on_purpose)
     words = ", ".join(f"{count} while {truth}" for truth, count in truths.most_common())
     return (
-        f"{'simulated days':22} {stage:10} {found.false_alarms} false in {found.hours:.2f} h: "
+        f"{'simulated days':26} {stage:10} {found.false_alarms} false in {found.hours:.2f} h: "
         f"{found.false_per_hour:.2f}/h (< {found.false_per_hour_bound:.2f}/h at 95 %)"
         f"{f' ({words})' if words else ''}; apart, on the floor on purpose: "
         f"{sum(alarm.on_purpose for alarm in alarms)} in {days.hours_on_purpose:.2f} h"

@@ -20,6 +20,7 @@ from training.pieces import film_of, pieces_in
 from training.scoring import WindowFigures, evidence, window_figures
 from training.stripes import striped
 from training.synth.clip import Clip, load_clip
+from training.table import figures_text
 
 RENDERED = "rendered, seed never seen"
 PLAIN, STRIPED = "as rendered", "before stripes"
@@ -82,6 +83,4 @@ def fall_of(clip: Clip) -> tuple[float, float] | None:
 
 def striped_text(row: StripedRow) -> str:
     """One line of the table of windows."""
-    f = row.figures
-    recall = " / ".join(f"{value:.2f}" for value in (f.recall_at_0, f.recall_at_5, f.recall_at_10))
-    return f"{RENDERED:22} {row.footage:16} {row.smoothing_s:4.1f}s {f.falls:5} {f.windows:7} {f.auc:6.3f}  {recall}"
+    return f"{RENDERED:26} {row.footage:16} {row.smoothing_s:4.1f}s {figures_text(row.figures)}"

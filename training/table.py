@@ -122,29 +122,40 @@ def _event_row(protocol: str, stage: str, mine: Sequence[Scored], said: dict[int
     return EventRow(protocol, stage, events(counted, stage, lambda one: said[id(one)]), long_enough, on_floor)
 
 
+def said(value: float, digits: int) -> str:
+    """A figure with its digits; a dash where there was nothing to measure."""
+    return "-" if math.isnan(value) else f"{value:.{digits}f}"
+
+
+def figures_text(figures: WindowFigures) -> str:
+    """AUC and recalls of a row."""
+    recall = " / ".join(said(value, 2) for value in (figures.recall_at_0, figures.recall_at_5, figures.recall_at_10))
+    return f"{figures.falls:5} {figures.windows:7} {said(figures.auc, 3):>6}  {recall}"
+
+
 def table_text(table: Sequence[Row]) -> str:
     """The table of windows as people read it."""
-    head = f"{'protocol':22} {'footage':16} {'mean':>5} {'falls':>5} {'windows':>7} {'AUC':>6}"
+    head = f"{'protocol':26} {'footage':16} {'mean':>5} {'falls':>5} {'windows':>7} {'AUC':>6}"
     lines = [head + "  recall at 0 / 5 / 10 %"]
     for row in table:
-        f = row.figures
-        recall = " / ".join(f"{value:.2f}" for value in (f.recall_at_0, f.recall_at_5, f.recall_at_10))
         floor = f"   on the floor on purpose: {row.on_floor_above} of {row.on_floor_windows} above the 5 % level"
-        text = f"{row.protocol:22} {row.footage:16} {row.smoothing_s:4.1f}s {f.falls:5} {f.windows:7} {f.auc:6.3f}"
-        lines.append(f"{text}  {recall}{floor if row.on_floor_windows else ''}")
+        text = f"{row.protocol:26} {row.footage:16} {row.smoothing_s:4.1f}s {figures_text(row.figures)}"
+        lines.append(text + (floor if row.on_floor_windows else ""))
     return "\n".join(lines)
 
 
 def events_text(row: EventRow) -> str:
-    """One line of incidents. Delays run from the body at rest; in brackets from the loss of balance."""
+    """Incidents of one protocol at one stage; delays from the body at rest, in brackets from the loss of balance."""
     e = row.found
-    short = f" (footage goes on long enough after {row.long_enough})" if row.stage == "confirmed" else ""
-    delays = (
-        f"after rest median {e.delay(0.5):.1f} s, 90 % within {e.delay(0.9):.1f} s "
-        f"(after the start {e.delay_from_start(0.5):.1f} and {e.delay_from_start(0.9):.1f} s)"
-    )
-    return (
-        f"{row.protocol:22} {row.stage:10} {e.detected}/{e.falls} falls{short}, {e.duplicates} duplicates, "
-        f"{e.false_alarms} false in {e.hours:.2f} h (< {e.false_per_hour_bound:.0f}/h at 95 %), "
-        f"precision {e.precision:.2f}, F1 {e.f1:.2f}; {delays}; on the floor on purpose {row.on_floor}"
-    )
+    short = f", {row.long_enough} go on long enough" if row.stage == "confirmed" else ""
+    parts = [
+        f"{row.protocol:26} {row.stage:10} {e.detected} of {e.falls} falls{short}; {e.duplicates} duplicates",
+        f"{e.false_alarms} false in {e.hours:.2f} h (< {said(e.false_per_hour_bound, 0)}/h at 95 %)",
+        f"precision {said(e.precision, 2)}, F1 {said(e.f1, 2)}",
+    ]
+    if e.delays_s:
+        parts.append(
+            f"after rest median {e.delay(0.5):.1f} s, 90 % within {e.delay(0.9):.1f} s "
+            f"(after the start {e.delay_from_start(0.5):.1f} and {e.delay_from_start(0.9):.1f} s)"
+        )
+    return "; ".join([*parts, f"on the floor on purpose {row.on_floor}"])
