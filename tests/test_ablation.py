@@ -18,8 +18,8 @@ from training.ablation.comparison import FIGURES, Plan, command, compare, finish
 from training.ablation.figures import Accuracy, Cost, Figures, delay_s
 from training.ablation.report import draw, markdown, noise
 from training.ablation.variants import BASELINE, SECOND_SEED, VARIANTS, Variant, chosen
+from training.channels import CHANNEL_NAMES
 from training.networks import AUXILIARY, FAMILIES, parse_network
-from training.options import CHANNEL_NAMES
 from training.scoring import WindowFigures
 
 SETTINGS = {"steps": 5, "clips": 8}

@@ -219,7 +219,7 @@ def test_auxiliary_heads_learn_and_the_folded_network_has_lost_them() -> None:
     _, said = helped.window_with_aux(torch.rand(2, 5, 3, 36, 48))
     (said["mask"].mean() + said["height"].mean()).backward()  # type: ignore[no-untyped-call]
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in helped.aux.parameters())
-    assert helped.stem[0].conv.weight.grad.abs().sum() > 0  # type: ignore[union-attr, index, operator]
+    assert helped.stem[0].conv.weight.grad.abs().sum() > 0  # type: ignore[union-attr, index]
     folded = fold_batchnorm(helped)
     assert folded.config.aux == ()
     assert not [name for name in folded.state_dict() if "aux" in name]
