@@ -51,6 +51,8 @@ LOOK_EVERY: Final = 10
 """Who can be seen is looked up once a second."""
 NEEDS: Final = ((), (), ("bed",), ("bed", "armchair"), ("armchair",), ("chair", "table"), ("sofa",))
 GRACE_S: Final = 1.0
+"""How far a posture on the floor may reach out of the act that it belongs to."""
+SEEN_SHARE: Final = 0.6
 Span = tuple[float, float]
 
 
@@ -150,30 +152,46 @@ def _look(played: Played, camera: Camera, steps: int, rng: np.random.Generator) 
     return look
 
 
+def _hang_camera(played: Played, rng: np.random.Generator) -> Camera:
+    """A camera that has its residents in the picture at least SEEN_SHARE of the time, furniture not considered."""
+    points = np.concatenate([track.pelvis[::20] for track in played.trace.tracks])
+    for _ in range(12):
+        camera = place_camera(played.stage.room, points, "room" if rng.random() < 0.5 else "actor", rng)
+        if camera.sees(points).mean() >= SEEN_SHARE:
+            return camera
+    raise LookupError("no camera sees the residents")
+
+
 def _film(played: Played, options: DayOptions, rng: np.random.Generator, origin: dict[str, int]) -> Piece:
     """Camera, pictures, sensor, labels of what can be seen."""
-    points = np.concatenate([track.pelvis[::20] for track in played.trace.tracks])
-    camera = place_camera(played.stage.room, points, "room" if rng.random() < 0.5 else "actor", rng)
+    camera = _hang_camera(played, rng)
     look = _look(played, camera, options.steps, rng)
     # Two moments a picture would double the price of a day; motion blur is left to the clips.
     sensor = replace(random_sensor(rng, look.lights[0][1].kind == "night"), shutter=0.0)
     width, height = (2 * round(SCALE * pixels / 2) for pixels in picture_size(camera))
     painter = LayeredPainter(played.model, PREFIXES[: len(played.stage.figures)], look, (width, height))
     try:
-        pictures, drawn = _paint(painter, played.trace.qpos, look)
         seen = _seen(painter, played.trace.qpos)
+        if seen.any(axis=0).mean() < SEEN_SHARE / 2:
+            raise SceneRefusedError("the camera hardly sees anybody")
+        pictures, drawn = _paint(painter, played.trace.qpos, look)
     finally:
         painter.close()
     delivered = degrade(_through_lens(pictures, camera), sensor, rng)
     shown = held_frames(options.steps, sensor, rng)
     grey = np.stack([to_grey(delivered[i], RASTER) for i in shown])
-    meta = {**origin, "format": FORMAT, "kind": "day", "labels": list(LABELS), "steps_per_s": STEPS_PER_S,
-            "piece_s": options.piece_s, "content": list(letterbox(width, height, RASTER)),
-            "room": played.stage.room.kind, "people": len(played.stage.figures), "drawn": drawn,
-            "light": [[start / STEPS_PER_S, light.kind] for start, light in look.lights],
-            "on_purpose": [list(span) for span in played.on_purpose], "episodes": [asdict(e) for e in played.episodes],
-            "camera": asdict(camera), "sensor": asdict(sensor)}  # fmt: skip
+    sizes = {"content": list(letterbox(width, height, RASTER)), "drawn": drawn}
+    meta = {**origin, **_facts(played, options), **sizes, "camera": asdict(camera), "sensor": asdict(sensor),
+            "light": [[start / STEPS_PER_S, light.kind] for start, light in look.lights]}  # fmt: skip
     return Piece(grey.astype(np.uint8), scene_labels(played.labels, seen), json.loads(json.dumps(meta)))
+
+
+def _facts(played: Played, options: DayOptions) -> dict[str, Any]:
+    """What the description of a piece says about its story."""
+    return {"format": FORMAT, "kind": "day", "labels": list(LABELS), "steps_per_s": STEPS_PER_S,
+            "piece_s": options.piece_s, "room": played.stage.room.kind, "people": len(played.stage.figures),
+            "on_purpose": [list(span) for span in played.on_purpose],
+            "episodes": [asdict(episode) for episode in played.episodes]}  # fmt: skip
 
 
 def _through_lens(pictures: list[NDArray[np.uint8]], camera: Camera) -> list[NDArray[np.uint8]]:

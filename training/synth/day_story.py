@@ -42,15 +42,17 @@ def route(room: Room, start: Xy, goal: Xy, rng: np.random.Generator) -> list[Xy]
     """A way with at most two bends. Raises LookupError when 120 tries find none."""
     if room.clear_way(start, goal, WAY_MARGIN_M):
         return [start, goal]
-    bends: list[Xy] = []
+    near: list[Xy] = []
+    far: list[Xy] = []
     for _ in range(120):
         bend = free_spot(room, rng, 0.3)
-        if not room.clear_way(start, bend, WAY_MARGIN_M):
-            continue
-        for end in ([bend], *([bend, other] for other in bends if room.clear_way(bend, other, WAY_MARGIN_M))):
-            if room.clear_way(end[-1], goal, WAY_MARGIN_M):
-                return [start, *end, goal]
-        bends.append(bend)
+        reached, reaches = room.clear_way(start, bend, WAY_MARGIN_M), room.clear_way(bend, goal, WAY_MARGIN_M)
+        if reached and reaches:
+            return [start, bend, goal]
+        for other in far if reached else near if reaches else ():
+            if room.clear_way(bend, other, WAY_MARGIN_M):
+                return [start, bend, other, goal] if reached else [start, other, bend, goal]
+        (near if reached else far if reaches else []).append(bend)
     raise LookupError("no way through the furniture")
 
 
