@@ -86,6 +86,21 @@ def test_a_checkpoint_knows_which_clips_it_has_seen(tmp_path: Path) -> None:
         assert not open_model(tmp_path / name).trained_on(clip("a"))
 
 
+def test_what_a_checkpoint_began_as_and_what_was_mined_for_it_count_as_seen(tmp_path: Path) -> None:
+    weights = build(TINY).state_dict()
+    store.save(Checkpoint(TINY, weights, {"clips": ("x.csv",), "hold_out": ("home:P2",)}, 1), tmp_path / "parent.pt")
+    child = {"clips": (), "init": str(tmp_path / "parent.pt")}
+    store.save(Checkpoint(TINY, weights, child, 1), tmp_path / "child.pt")
+    seen = open_model(tmp_path / "child.pt").trained_on
+    assert (seen(clip("a")), seen(clip("a", subject="P2"))) == (True, False)
+    ledger = {"sources": {str(clip("a").path): {"kept": 2}, str(clip("b").path): {"kept": 0}}}
+    (tmp_path / "mined.json").write_text(json.dumps(ledger))
+    fold = {"clips": ("x.csv",), "hold_out": ("home",), "negatives": (str(tmp_path),)}
+    store.save(Checkpoint(TINY, weights, fold, 1), tmp_path / "fold.pt")
+    seen = open_model(tmp_path / "fold.pt").trained_on
+    assert (seen(clip("a")), seen(clip("b"))) == (True, False)  # a piece of a held-out clip came in by mining
+
+
 def test_a_fold_is_judged_by_the_thresholds_of_the_model_it_stands_for(tmp_path: Path) -> None:
     store.save(Checkpoint(TINY, build(TINY).state_dict(), {"clips": ""}, 1), tmp_path / "a.pt")
     main_model = open_model(shipped_bundle())

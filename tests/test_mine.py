@@ -19,7 +19,8 @@ from training import mine as mining
 from training.footage import Footage
 from training.index import ClipTableError
 from training.judged import Model
-from training.mine import LEDGER, SHEET, Rule, around, fooled
+from training.lineage import LEDGER
+from training.mine import SHEET, Rule, around, fooled
 from training.mine_sources import Stretch, sources_of, stretches
 from training.pieces import Piece, read_piece, write_piece
 from training.samples import mined_sample

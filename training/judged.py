@@ -14,6 +14,7 @@ from device.card import Card, Thresholds, sha256
 from device.preprocess import Raster, stack
 from training.footage import Footage, load_clips
 from training.index import Clip, HoldOut
+from training.lineage import seen_by, trainable
 from training.metrics import ClipWindows, clip_windows, smooth
 from training.scoring import evidence
 from training.unit_policy import Answers
@@ -124,7 +125,7 @@ def _bundle(path: Path) -> Model:
 def _by_card(card: Card) -> Callable[[Clip], bool]:
     """Which clips a bundle has seen, by its card; where the card does not say, all that may be trained on."""
     seen = card.trained_on
-    return lambda clip: _trainable(clip) and (seen is None or clip.dataset in seen)
+    return lambda clip: trainable(clip) and (seen is None or clip.dataset in seen)
 
 
 def _checkpoint(path: Path) -> Model:
@@ -133,22 +134,15 @@ def _checkpoint(path: Path) -> Model:
 
     checkpoint = load(path)
     network = checkpoint.build()
-    train = checkpoint.train
-    held = [HoldOut.parse(text) for text in train.get("hold_out", ())]
-    with_real = bool(train.get("clips")) and train.get("real", 1.0) > 0.0
     return Model(
         str(path),
         checkpoint.network.raster,
         lambda footage: probabilities(network, footage),
         USUAL_THRESHOLDS,
         USUAL_WARM_STEPS,
-        lambda clip: with_real and _trainable(clip) and not any(rule.holds(clip) for rule in held),
+        seen_by(checkpoint.train),
         digest=sha256(path)[:8],
     )
-
-
-def _trainable(clip: Clip) -> bool:
-    return clip.split == "train"
 
 
 def _inputs(footage: Footage, raster: Raster) -> Iterator[NDArray[np.uint8]]:

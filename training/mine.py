@@ -26,6 +26,7 @@ from device.labels import LABELS
 from training.failures import SHOWN, Moment, peaks, write_sheet
 from training.footage import STEP_S
 from training.judged import Model, open_model
+from training.lineage import LEDGER
 from training.metrics import smooth
 from training.mine_sources import Stretch, sources_of, stretches
 from training.pieces import Piece, read_piece, write_piece
@@ -38,7 +39,6 @@ SHORTEST_S: Final = 2.0
 """A window of training is that long at least; less, where the truth ends, is not kept."""
 
 SMOOTH_S: Final = 0.5
-LEDGER: Final = "mined.json"
 SHEET: Final = "mined.png"
 
 
@@ -185,7 +185,9 @@ def _moment(path: Path) -> Moment:
     at = round((float(meta["peak_s"]) - float(meta["start_s"])) / STEP_S)
     truth = f" while {LABELS[int(piece.label[at])]}" if piece.label is not None else ""
     title = f"{Path(meta['source']).name} at {meta['peak_s']:.1f} s, {meta['score']:.2f}{truth}"
-    return Moment.cut("false", title, (piece.grey, t, np.asarray(meta["scores"], np.float64)), (float(t[0]), float(t[-1])))
+    return Moment.cut(
+        "false", title, (piece.grey, t, np.asarray(meta["scores"], np.float64)), (float(t[0]), float(t[-1]))
+    )
 
 
 def summary(ledger: Ledger) -> str:
