@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 import time
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from training.synth.day import DayOptions
 from training.synth.day_run import DayRun, render_day
 from training.synth.film import Options, make_clip
 from training.synth.sheet import statistics, write_sheet
+from training.synth.textures import DataFileError
 from training.synth.workers import Outcome, finished
 
 DEFAULT_DATA: Final = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -86,7 +88,7 @@ def _render(job: Job) -> Outcome:
         return Outcome(
             f"cannot write clip {index} to {folder}: {error.strerror}; make room and run again", hopeless=True
         )
-    except BodyFileError as error:
+    except (BodyFileError, DataFileError) as error:
         return Outcome(str(error), hopeless=True)
     except RuntimeError as error:
         return Outcome(str(error))
@@ -94,9 +96,12 @@ def _render(job: Job) -> Outcome:
 
 
 def _clips(args: argparse.Namespace) -> Iterator[Clip]:
+    """The whole clips of the folder; one that is torn and could not be made again is left out."""
     for index in range(args.clips):
-        if clip_path(args.out, index).exists():
-            yield load_clip(clip_path(args.out, index))
+        path = clip_path(args.out, index)
+        with contextlib.suppress(ValueError):
+            if path.exists():
+                yield load_clip(path)
 
 
 def _material(folder: Path) -> Path | None:
@@ -140,7 +145,10 @@ def run(args: argparse.Namespace) -> int:
         return 1
     print(statistics(_clips(args)))
     if args.sheet:
-        write_sheet([clip for clip, _ in zip(_clips(args), range(SHEET_CLIPS), strict=False)], args.sheet)
+        try:
+            write_sheet([clip for clip, _ in zip(_clips(args), range(SHEET_CLIPS), strict=False)], args.sheet)
+        except (OSError, ValueError) as error:
+            failed.append(str(error))
     for reason in failed:
         print(f"fallwatch synth: {reason}", file=sys.stderr)
     return 1 if failed else 0
@@ -161,7 +169,9 @@ def _run_jobs(args: argparse.Namespace, jobs: list[Job]) -> list[str] | None:
             if outcome.hopeless:
                 break
             bar.update(1)
-            (args.out / PROGRESS).write_text(f"clips: {there + made} of {args.clips}\n")
+            # On a full disk the next clip says so; this file is a courtesy.
+            with contextlib.suppress(OSError):
+                (args.out / PROGRESS).write_text(f"clips: {there + made} of {args.clips}\n")
     except KeyboardInterrupt:
         return None
     finally:

@@ -16,6 +16,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from training.synth.textures import DataFileError
+
 TEXTURE_SIDE: Final = 128
 """Pictures of furniture are shrunk to this: at 256 x 192 pixels a wardrobe is rarely larger."""
 
@@ -43,11 +45,11 @@ class Shape:
 
 @lru_cache(maxsize=16)
 def read_shape(path: Path) -> Shape:
-    """All meshes of a glTF file as one shape. Raises ValueError naming the file when it is not one of that kind."""
+    """All meshes of a glTF file as one shape. Raises DataFileError naming the file when it is not one of that kind."""
     try:
         return _shape(path)
     except (OSError, KeyError, IndexError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} is not a furniture model that can be read ({error}); fetch it again") from error
+        raise DataFileError(f"{path} is not a furniture model that can be read ({error}); fetch it again") from error
 
 
 def _shape(path: Path) -> Shape:

@@ -206,9 +206,9 @@ def plan_room(needs: tuple[str, ...], rng: np.random.Generator) -> Room:
     missing = [wanted for wanted in kind.always if wanted not in needs]
     extras = [wanted for wanted, chance in kind.extras if rng.random() < chance]
     rng.shuffle(extras)
-    for wanted in (*needs, *missing, *extras):
+    for place, wanted in enumerate((*needs, *missing, *extras)):
         item = _place_item(room, wanted, rng)
-        if item is None and wanted in needs:
+        if item is None and place < len(needs):
             raise LookupError(f"no place for a {wanted}")
         if item is not None:
             room = replace(room, items=(*room.items, item))

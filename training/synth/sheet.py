@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from device.labels import FALLING, FLOOR, LABELS
-from training.synth.clip import Clip
+from training.synth.clip import Clip, boxes
+from training.synth.simulate import STEPS_PER_S
 
 TILE: Final = (192, 144)
 COLUMNS: Final = 10
@@ -28,40 +29,57 @@ def _write(tile: NDArray[np.uint8], text: str, y: int, colour: tuple[int, int, i
 
 
 def clip_row(clip: Clip) -> NDArray[np.uint8]:
-    """One clip as a strip of COLUMNS pictures over its time, label on each, outline of the people's mask."""
-    tiles = []
+    """One clip as a strip of COLUMNS pictures over its time: label, the people's outlines and boxes on each."""
+    tiles, found = [], boxes(clip)
+    scale = np.tile(np.array(TILE) / clip.grey.shape[:0:-1], 2)
     for column, step in enumerate(np.linspace(0, len(clip.label) - 1, COLUMNS).astype(int)):
         tile = cv2.resize(cv2.cvtColor(clip.grey[step], cv2.COLOR_GRAY2BGR), TILE, interpolation=cv2.INTER_LINEAR)
         mask = cv2.resize(clip.mask[step].astype(np.uint8), TILE, interpolation=cv2.INTER_NEAREST)
         outlines, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
         cv2.drawContours(tile, outlines, -1, (120, 90, 0), 1)
+        for box in found[step][~np.isnan(found[step]).any(axis=1)]:
+            x0, y0, x1, y1 = (int(v) for v in box * scale)
+            cv2.rectangle(tile, (x0, y0), (x1, y1), GREEN, 1)
         name = LABELS[int(clip.label[step])]
         _write(tile, name, 14, RED if name in (FALLING, FLOOR) else YELLOW)
         if column == 0:
-            _write(tile, f"{clip.meta['index']} {clip.meta['behaviour']}", TILE[1] - 6, GREEN)
+            _write(tile, f"{clip.meta['index']} {clip.meta['behaviour']} {clip.meta['room']}", TILE[1] - 6, GREEN)
         tiles.append(tile)
     return np.asarray(np.hstack(tiles), np.uint8)
 
 
 def write_sheet(clips: Sequence[Clip], path: Path) -> None:
-    """A PNG with one strip a clip. Raises OSError when it cannot be written."""
+    """A PNG with one strip a clip. Raises ValueError when there is none, OSError when it cannot be written."""
+    if not clips:
+        raise ValueError(f"no clip to draw on the contact sheet {path}")
     if not cv2.imwrite(str(path), np.vstack([clip_row(clip) for clip in clips])):
-        raise OSError(f"cannot write the contact sheet {path}")
+        raise OSError(f"cannot write the contact sheet {path}; name a writable .png file")
 
 
 def statistics(clips: Iterable[Clip]) -> str:
-    """Clips by behaviour and group, share of steps by label, as lines of text."""
-    behaviours: Counter[str] = Counter()
-    groups: Counter[str] = Counter()
-    steps: Counter[str] = Counter()
+    """What a folder of clips holds, as lines of text: behaviours, seconds by label, light, rooms, people, cameras."""
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
     for clip in clips:
-        behaviours[clip.meta["behaviour"]] += 1
-        groups[clip.meta["group"]] += 1
-        steps.update(LABELS[int(label)] for label in clip.label)
-    total, seen = max(1, sum(steps.values())), max(1, sum(groups.values()))
-    lines = [
-        f"{sum(groups.values())} clips: " + ", ".join(f"{n} {100 * c / seen:.0f} %" for n, c in groups.most_common())
-    ]
-    lines += [f"  {name:<22}{count:>6}" for name, count in sorted(behaviours.items())]
-    lines += ["share of steps: " + ", ".join(f"{name} {100 * steps[name] / total:.1f} %" for name in LABELS)]
+        meta = clip.meta
+        counts["group"][meta["group"]] += 1
+        counts["behaviour"][meta["behaviour"]] += 1
+        counts["room"][meta["room"]] += 1
+        counts["light"][meta["light"][0] + (" switched" if len(meta["light"]) > 1 else "")] += 1
+        counts["people"].update("body" if body else "capsules" for body in meta["bodies"])
+        counts["picture"]["16:9" if meta["content"][3] < clip.grey.shape[1] else "4:3"] += 1
+        for name in ("shadows", "shaken"):
+            counts[name][str(bool(meta[name])).lower()] += 1
+        for label, steps in zip(*np.unique(clip.label, return_counts=True), strict=True):
+            counts["seconds"][LABELS[int(label)]] += int(steps)
+    total = counts["group"].total()
+    lines = [f"{total} clips: {_shares(counts.pop('group', Counter()))}"]
+    lines += [f"  {name:<22}{count:>6}" for name, count in sorted(counts.pop("behaviour", Counter()).items())]
+    seconds = counts.pop("seconds", Counter())
+    lines += ["label seconds: " + ", ".join(f"{name} {seconds[name] / STEPS_PER_S:.1f}" for name in LABELS)]
+    lines += [f"{name}: {_shares(counter)}" for name, counter in counts.items() if counter]
     return "\n".join(lines)
+
+
+def _shares(counter: Counter[str]) -> str:
+    total = max(1, counter.total())
+    return ", ".join(f"{name} {100 * count / total:.0f} %" for name, count in counter.most_common())

@@ -25,11 +25,15 @@ def _listed(folder: Path) -> tuple[Path, ...]:
     return tuple(sorted(p for p in folder.glob("*") if p.suffix in (".jpg", ".png"))) if folder.is_dir() else ()
 
 
+class DataFileError(ValueError):
+    """A file of the data folder that is there and cannot be read; the message names it and says what to do."""
+
+
 @lru_cache(maxsize=320)
 def _photo(path: Path, width: int, height: int) -> Picture:
     picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if picture is None:
-        raise ValueError(f"{path} is not a picture that OpenCV can read; remove it or fetch it again")
+        raise DataFileError(f"{path} is not a picture that OpenCV can read; remove it or fetch it again")
     shrunk = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
     return np.ascontiguousarray(shrunk[..., ::-1])
 
