@@ -16,7 +16,8 @@ import pytest
 from device.card import Result, read_card, shipped_bundle
 from device.cli import main
 from device.labels import LABELS
-from quantize.about import read_about, with_results
+from quantize.about import about_of, read_about, with_results
+from quantize.bundle import say_again
 from tests.judged_made import NEVER, TINY, clip, footage, model, scored
 from training import checkpoint as store
 from training import evaluate
@@ -84,6 +85,18 @@ def test_a_checkpoint_knows_which_clips_it_has_seen(tmp_path: Path) -> None:
     assert (seen(clip("a")), seen(clip("a", subject="P2")), seen(clip("a", "dev"))) == (True, False, False)
     for name in ("synthetic.pt", "unused.pt"):
         assert not open_model(tmp_path / name).trained_on(clip("a"))
+
+
+def test_a_bundle_says_in_its_card_which_datasets_it_has_seen(tmp_path: Path) -> None:
+    shutil.copytree(shipped_bundle(), tmp_path / "bundle")
+    assert open_model(tmp_path / "bundle").trained_on(clip("a"))  # the card does not say: all that may be counts
+    about = about_of(read_card(tmp_path / "bundle"))
+    say_again(tmp_path / "bundle", about.model_copy(update={"trained_on": ("gmdcsa24",)}))
+    assert read_card(tmp_path / "bundle").trained_on == ("gmdcsa24",)
+    seen = open_model(tmp_path / "bundle").trained_on
+    assert not seen(clip("a"))
+    assert seen(dataclasses.replace(clip("a"), dataset="gmdcsa24"))
+    assert not seen(dataclasses.replace(clip("a", "dev"), dataset="gmdcsa24"))
 
 
 def test_what_a_checkpoint_began_as_and_what_was_mined_for_it_count_as_seen(tmp_path: Path) -> None:

@@ -84,7 +84,6 @@ def write_report(found: Evaluation, folder: Path) -> None:
     from tqdm import tqdm
 
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "failures.png").unlink(missing_ok=True)
     write_json(found, folder / "report.json")
     draw_roc({name: levels(found.scored, name) for name in (*PROTOCOLS, NO_ROOM_SEEN)}, folder / "roc.png")
     curves = {stage: rate_curve(found.scored, found.days, stage, found.model.thresholds) for stage in STAGES}
