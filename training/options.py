@@ -58,7 +58,7 @@ class TrainConfig:
     seed: int = 1
     amp: str = "auto"
     threads: int = 2
-    workers: int = 1
+    workers: int = -1
 
     def __post_init__(self) -> None:
         for name in ("real", "mined", "swap", "smoothing", "ema"):
@@ -67,7 +67,7 @@ class TrainConfig:
         for name in ("steps", "every", "save", "threads"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{_flag(name)} {getattr(self, name)} is less than 1")
-        for name in ("max_clips", "batch", "window", "warmup", "workers", "seed"):
+        for name in ("max_clips", "batch", "window", "warmup", "seed"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{_flag(name)} {getattr(self, name)} is less than 0")
         if 0 < self.window < SHORTEST_WINDOW:
@@ -131,7 +131,7 @@ HELP: Final = {
     "seed": "seed of everything random",
     "amp": "mixed precision: auto is off on a CPU, bf16 or else fp16 on a GPU",
     "threads": "CPU threads that compute",
-    "workers": "processes that make windows; 0: none, the training makes them itself",
+    "workers": "processes that make windows beside the training; -1: none on a CPU, the spare cores with a GPU",
 }
 
 REPEATED: Final = ("synth", "clips", "negatives", "hold_out", "drop_channel")
