@@ -147,6 +147,9 @@ def test_a_whole_run_keeps_pieces_a_sheet_and_a_summary(
     assert len(kept) == 2
     assert read_piece(kept[0]).meta["source"].endswith("day_000000.npz")
     assert "2 sources, 0.03 h, 2 pieces kept of 2 sources" in capsys.readouterr().out
+    assert run("model.pt", tmp_path / "days", "--out", out, "--json") == 0  # nothing left to do, and it says so
+    said = json.loads(capsys.readouterr().out)
+    assert (said["sources"], said["kept"], said["failed"]) == (2, 2, 0)
     sheet = cv2.imread(str(out / SHEET))
     assert sheet is not None
     assert sheet.shape[0] == 2 * 184

@@ -13,7 +13,7 @@ import math
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -190,13 +190,24 @@ def _moment(path: Path) -> Moment:
     )
 
 
-def summary(ledger: Ledger) -> str:
-    """What was gone through and kept, the sources with most of it first."""
+def summary(ledger: Ledger) -> dict[str, Any]:
+    """What was gone through and kept; by_source: pieces of each source that gave any, the most first."""
     entries = ledger.sources
-    hours = sum(entry["done_s"] for entry in entries.values()) / 3600
     kept = Counter({source: entry["kept"] for source, entry in entries.items() if entry["kept"]})
-    lines = [f"{len(entries)} sources, {hours:.2f} h, {kept.total()} pieces kept of {len(kept)} sources"]
-    return "\n".join(lines + [f"{count:6} {source}" for source, count in kept.most_common(SHOWN)])
+    hours = sum(entry["done_s"] for entry in entries.values()) / 3600
+    return {
+        "sources": len(entries),
+        "hours": round(hours, 3),
+        "kept": kept.total(),
+        "by_source": dict(kept.most_common()),
+    }
+
+
+def summary_text(said: dict[str, Any]) -> str:
+    """The summary as people read it, with the sources that gave most."""
+    by_source = list(said["by_source"].items())
+    head = f"{said['sources']} sources, {said['hours']:.2f} h, {said['kept']} pieces kept of {len(by_source)} sources"
+    return "\n".join([head, *(f"{count:6} {source}" for source, count in by_source[:SHOWN])])
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -214,6 +225,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out", type=Path, required=True, metavar="DIR", help="folder of pieces, for `fallwatch train --negatives DIR`"
     )
     add("--level", type=float, default=0.3, help="mean evidence of half a second worth keeping (default %(default)s)")
+    add("--json", action="store_true", help="the summary as one JSON object")
     add("--per-hour", type=float, default=60.0, help="moments of one source an hour, at most (default %(default)s)")
 
 

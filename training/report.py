@@ -62,7 +62,7 @@ def plain_of(found: Evaluation) -> dict[str, Any]:
         "numbers": found.model.numbers,
         "thresholds": found.model.thresholds.model_dump(),
         "windows": [dataclasses.asdict(row) for row in found.windows],
-        "events": [{**dataclasses.asdict(row), **dataclasses.asdict(row.found)} for row in found.events],
+        "events": [_plain_event(row) for row in found.events],
         "striped": [dataclasses.asdict(row) for row in found.striped],
         "days": _plain_days(found.days),
         "aims": [dataclasses.asdict(aim) for aim in found.aims],
@@ -133,6 +133,18 @@ def _write_sheets(found: Evaluation, folder: Path) -> None:
         (folder / name).unlink(missing_ok=True)
         if moments:
             write_sheet(moments, folder / name)
+
+
+def _plain_event(row: EventRow) -> dict[str, Any]:
+    events = row.found
+    rates = ("recall", "precision", "f1", "false_per_hour", "false_per_hour_bound")
+    return {
+        **{name: getattr(row, name) for name in ("protocol", "stage", "long_enough", "on_floor")},
+        **dataclasses.asdict(events),
+        **{name: getattr(events, name) for name in rates},
+        "delay_median_s": events.delay(0.5),
+        "delay_p90_s": events.delay(0.9),
+    }
 
 
 def _plain_days(days: Days | None) -> dict[str, Any] | None:
