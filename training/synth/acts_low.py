@@ -39,17 +39,20 @@ def _on_floor(script: Script, pose: str, duration_s: float) -> Script:
 
 
 def lie_down(script: Script, spot: Spot, duration_s: float, pose: str) -> Script:
-    """From sitting on the edge, by way of half lying, to a lying pose."""
+    """From sitting on the edge, legs swung onto the bed, by way of half lying, to a lying pose."""
     hips = spot.top_m + script.figure.seat_m + 0.04
-    script.go("half_lying", 0.5 * duration_s, xy=spot.xy, yaw=spot.yaw, pelvis_m=hips, ease="in")
-    return lie(script, spot, pose, 0.5 * duration_s, "out")
+    script.go("legs_over", 0.3 * duration_s, pelvis_m=hips + 0.03, ease="in")
+    script.go("half_lying", 0.3 * duration_s, xy=spot.xy, yaw=spot.yaw, pelvis_m=hips, ease="through")
+    return lie(script, spot, pose, 0.4 * duration_s, "out")
 
 
 def sit_up(script: Script, spot: Spot, edge: Spot, duration_s: float) -> Script:
-    """From lying to sitting on the edge."""
+    """From lying, by the back, to sitting on the edge; straight legs swing over it, bent ones would catch."""
     hips = spot.top_m + script.figure.seat_m
-    script.go("half_lying", 0.5 * duration_s, xy=spot.xy, yaw=spot.yaw, pelvis_m=hips + 0.04, ease="in")
-    return script.go("sit", 0.5 * duration_s, xy=edge.xy, yaw=edge.yaw, pelvis_m=hips, ease="out")
+    lie(script, spot, "on_back", pace(script, 0.8, 1.6))
+    script.go("half_lying", 0.4 * duration_s, xy=spot.xy, yaw=spot.yaw, pelvis_m=hips + 0.04, ease="in")
+    script.go("legs_over", 0.3 * duration_s, xy=edge.xy, yaw=edge.yaw, pelvis_m=hips + 0.07, ease="through")
+    return script.go("sit", 0.3 * duration_s, xy=edge.xy, yaw=edge.yaw, pelvis_m=hips, ease="out")
 
 
 def sleep(stage: Stage, script: Script, spot: Spot) -> None:

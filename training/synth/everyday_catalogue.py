@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from training.synth import aided, company, everyday
+from device.labels import FLOOR, LYING, SEATED
+from training.synth import aided, company, crawling, everyday
 from training.synth.everyday import at_seat, doing, in_bed, seated
 from training.synth.stage import SEATS, Behaviour
 
@@ -17,14 +18,14 @@ EVERYDAY: Final[dict[str, Behaviour]] = {
     "walk_in": Behaviour(everyday.walk, "everyday", 1.3, aim="end"),
     "walk_out": Behaviour(everyday.walk_out, "everyday", 1.3, aim="start"),
     "walk_aided": Behaviour(aided.walk_aided, "everyday", 1.7),
-    "sit_aided": Behaviour(aided.sit_aided, "everyday", 1.0, SEATS),
+    "sit_aided": Behaviour(aided.sit_aided, "everyday", 1.0, SEATS, shows=(SEATED,)),
     "carrying": Behaviour(everyday.carrying, "everyday", 1.0),
     "wheelchair": Behaviour(aided.wheelchair, "everyday", 1.0),
     "wheelchair_pushed": Behaviour(aided.wheelchair_pushed, "everyday", 0.7, people=2),
-    "sit_down": Behaviour(everyday.sit_down, "everyday", 1.5, SEATS),
-    "sit_hard": Behaviour(everyday.sit_hard, "everyday", 2.0, SEATS),
-    "sit_slump": Behaviour(everyday.sit_slump, "everyday", 1.0, SEATS),
-    "sit_edge": Behaviour(everyday.sit_edge, "everyday", 0.7, CHAIRS),
+    "sit_down": Behaviour(everyday.sit_down, "everyday", 1.5, SEATS, shows=(SEATED,)),
+    "sit_hard": Behaviour(everyday.sit_hard, "everyday", 2.0, SEATS, shows=(SEATED,)),
+    "sit_slump": Behaviour(everyday.sit_slump, "everyday", 1.0, SEATS, shows=(SEATED,)),
+    "sit_edge": Behaviour(everyday.sit_edge, "everyday", 0.7, CHAIRS, shows=(SEATED,)),
     "rise": Behaviour(everyday.rise, "everyday", 1.2, SEATS),
     "seated": Behaviour(seated("fidget"), "everyday", 0.7, SEATS),
     "watch_tv": Behaviour(seated("watch"), "everyday", 0.4, SEATS),
@@ -45,11 +46,12 @@ EVERYDAY: Final[dict[str, Behaviour]] = {
     "near": Behaviour(everyday.near, "everyday", 1.7, aim="near"),
     "kneel": Behaviour(doing("kneel"), "everyday", 1.0),
     "scrub": Behaviour(doing("scrub", 0.8), "everyday", 1.3),
+    "crawl": Behaviour(crawling.crawls, "everyday", 0.7),
     "floor_sit": Behaviour(doing("floor_sit", 0.7), "everyday", 1.3),
-    "lie_down": Behaviour(everyday.lie_down, "everyday", 2.0, BEDS),
-    "get_up": Behaviour(everyday.get_up, "everyday", 1.4, BEDS),
-    "sleep": Behaviour(in_bed("sleep", 0.55), "everyday", 1.9, BEDS),
-    "restless": Behaviour(in_bed("restless", 0.35), "everyday", 1.5, BEDS),
+    "lie_down": Behaviour(everyday.lie_down, "everyday", 2.0, BEDS, shows=(SEATED, LYING)),
+    "get_up": Behaviour(everyday.get_up, "everyday", 1.4, BEDS, shows=(SEATED, LYING)),
+    "sleep": Behaviour(in_bed("sleep", 0.55), "everyday", 1.9, BEDS, shows=(LYING,)),
+    "restless": Behaviour(in_bed("restless", 0.35), "everyday", 1.5, BEDS, shows=(LYING,)),
     "sit_in_bed": Behaviour(in_bed("sit_in_bed", 0.4), "everyday", 0.6, ("bed",)),
     "passing": Behaviour(company.passing, "everyday", 1.7, people=2, aim="room"),
     "overtaking": Behaviour(company.overtaking, "everyday", 0.8, people=2, aim="room"),
@@ -63,7 +65,7 @@ EVERYDAY: Final[dict[str, Behaviour]] = {
 }
 
 STILL: Final[dict[str, Behaviour]] = {
-    "floor_on_purpose": Behaviour(doing("lie_on_floor", 1.0), "still", 1.1, on_purpose=True),
+    "floor_on_purpose": Behaviour(doing("lie_on_floor", 1.0), "still", 1.1, on_purpose=True, shows=(FLOOR,)),
     "mat_exercise": Behaviour(doing("mat_exercise", 1.0), "still", 1.3, on_purpose=True),
     "empty": Behaviour(everyday.empty, "still", 1.5, people=0),
     "empty_pet": Behaviour(aided.empty_with_pet, "still", 0.6, people=0),

@@ -94,7 +94,7 @@ def write(model: Any, qpos: Vector, name: str, place: Vector, turn: Vector) -> N
 def within(span: Span, steps: int) -> NDArray[np.bool_]:
     """Which steps lie in a span of the story."""
     t = np.arange(steps) * STEP_S
-    return np.asarray((t >= span[0]) & (t <= span[1]))
+    return np.asarray((t >= span[0] - 1e-6) & (t <= span[1] + 1e-6))
 
 
 def ahead(place: Vector, yaw: Vector, forward: float, aside: float = 0.0) -> Vector:

@@ -33,6 +33,8 @@ MIN_DROP_M: Final = {
 """How far the head must sink in a fall that does not begin standing, or that may end sitting."""
 OTHER_DROP_M: Final = 0.6
 SITS_AFTER: Final = ("fall_wall_slide", "fall_seat_slide")
+MOST_STRAIN_M: Final = 0.25
+"""Twice what the hardest free movement (sitting down hard) strains: measured 0.13 m at most."""
 MOST_STEPS: Final = (250, 700)
 """Longest simulations: any story, and one filmed long after the fall."""
 
@@ -160,11 +162,15 @@ def _check(name: str, behaviour: Behaviour, trace: Trace, labels: tuple[list[str
         out = np.abs(track.pelvis[:, :2]) > np.array(room.half) + 0.05
         if out.any() or (track.pelvis[:, 2] < 0.02).any():
             raise SceneRefusedError("somebody left the room through a wall")
+        if track.strain_m > MOST_STRAIN_M:
+            raise SceneRefusedError("furniture kept somebody from where they wanted to go")
     if behaviour.window in ("fall", "after"):
         if not ends_down(trace.tracks[0], labels[0], MIN_DROP_M.get(name, OTHER_DROP_M), name in SITS_AFTER):
             raise SceneRefusedError("the fall did not end on the floor")
     elif any(FALLING in person or (FLOOR in person and not behaviour.on_purpose) for person in labels):
         raise SceneRefusedError("somebody lies on the floor in an everyday story")
+    if not {label for person in labels for label in person}.issuperset(behaviour.shows):
+        raise SceneRefusedError(f"nobody came to be {' and '.join(behaviour.shows)}")
     for track, person in zip(trace.tracks, labels, strict=True):
         for problem in check_labels(track, person):
             raise SceneRefusedError(problem)

@@ -47,6 +47,7 @@ class Behaviour:
     group: fall, everyday or still; share: of all clips, in percent; needs: one of these is in the room; window: which
     part of the story is filmed (any, fall, after, start); aim: what the camera looks at (actor, end, near, room).
     child: the first person is of a child's size. on_purpose: somebody may lie on the floor without a fall.
+    shows: labels without which the physics has not made the story true.
     """
 
     story: Story
@@ -59,6 +60,7 @@ class Behaviour:
     blanket: float = 0.0
     child: bool = False
     on_purpose: bool = False
+    shows: tuple[str, ...] = ()
 
 
 SEATS: Final = ("chair", "sofa", "armchair", "bed")
