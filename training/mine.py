@@ -268,18 +268,13 @@ def mine(args: argparse.Namespace) -> int:
         except (FallwatchError, ValueError) as error:
             bar.write(f"fallwatch mine: {error}", file=sys.stderr)
             failed += 1
-    _draw(args.out)
-    print(summary(ledger))
-    return failed
-
-
-def _draw(out: Path) -> None:
-    moments: Sequence[Moment] = sheet_of(out)
+    moments = sheet_of(args.out)
     if moments:
-        write_sheet(moments, out / SHEET)
-        print(
-            f"{out / SHEET}: the worst {len(moments)}; look at them before training: a true fall among them is a loss"
-        )
+        write_sheet(moments, args.out / SHEET)
+        print(f"{args.out / SHEET}: look at it before training: a true fall in it is a loss", file=sys.stderr)
+    said = summary(ledger) | {"failed": failed}
+    print(json.dumps(said) if args.json else summary_text(said))
+    return failed
 
 
 if __name__ == "__main__":
