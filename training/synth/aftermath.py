@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from training.synth.crawling import crawl_on
 from training.synth.motion import Lose, Move
 from training.synth.poses import varied
-from training.synth.replayed import crawl as crawl_segment
 from training.synth.replayed import get_up as get_up_segment
 from training.synth.script import Script
 
@@ -64,12 +64,7 @@ def crawl(stage: Stage, script: Script) -> None:
     """Comes to hands and knees and crawls some way."""
     rng = stage.rng
     _shorten(script, _down_s(stage, script))
-    if stage.motions is not None:
-        script.segments.append(crawl_segment(stage.motions, script.figure, rng, float(rng.uniform(1.5, 3.0))))
-    else:
-        script.go("all_fours", float(rng.uniform(1.2, 2.6)))
-        for _ in range(3):
-            script.go("all_fours", float(rng.uniform(0.8, 1.4)), ahead_m=float(rng.uniform(0.1, 0.3)))
+    crawl_on(stage, script, float(rng.uniform(1.5, 3.0)))
     if rng.random() < 0.5:
         script.lose(Lose(12.0, varied("on_front", rng), 0.05, 0.8))
     else:

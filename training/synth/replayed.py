@@ -141,7 +141,7 @@ def get_up(motions: Motions, figure: Figure, rng: np.random.Generator) -> GetUp:
 
 
 def crawl(motions: Motions, figure: Figure, rng: np.random.Generator, seconds: float) -> Replay:
-    """Crawl on hands and knees for about `seconds` at 0.35 to 1.0 of the recorded pace."""
+    """Crawl low along the floor for about `seconds` at 0.35 to 1.0 of the recorded pace."""
     motion, pace = motions.whole["crawl"], float(rng.uniform(0.35, 1.0))
     if rng.random() < 0.5:
         motion = mirrored_motion(motion)

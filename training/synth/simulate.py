@@ -29,7 +29,10 @@ CARRY_FADES: Final = 0.4
 
 @dataclass(frozen=True)
 class Track:
-    """What one person's body did, one row a step: places in m, speed in m/s, `lost` while nothing holds the balance."""
+    """What one person's body did, one row a step: places in m, speed in m/s, `lost` while nothing holds the balance.
+
+    strain_m: how far the pelvis was ever kept from where control led it; furniture in the way makes it large.
+    """
 
     pelvis: Vector
     head: Vector
@@ -37,6 +40,7 @@ class Track:
     feet: Vector
     speed: Vector
     lost: np.ndarray[Any, np.dtype[np.bool_]]
+    strain_m: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,7 @@ class Person:
         self.geoms = geoms
         self._scratch = mujoco.MjData(model)
         self._segment, self._segment_start, self._lose_start = -1, 0.0, 0.0
-        self.lost = False
+        self.lost, self.strain_m = False, 0.0
 
     def ground(self, joints: Vector, turn: Vector, support_m: float) -> float:
         """Height of the pelvis at which the lowest point of trunk, head and legs rests on the support.
@@ -113,6 +117,9 @@ class Person:
             self._next_segment(data, t)
         segment = self._script[self._segment]
         local = min(t - self._segment_start, segment.duration_s)
+        if not self.lost:
+            led, at = data.mocap_pos[self._mocap], self._root_at
+            self.strain_m = max(self.strain_m, float(np.linalg.norm(data.qpos[at : at + 3] - led)))
         self._apply(data, segment.target(local))
         self._forces(data, segment, local)
 
@@ -194,12 +201,10 @@ def simulate(
         mujoco.mj_step(model, data, SUBSTEPS)
         if not np.isfinite(data.qpos).all() or data.warning[mujoco.mjtWarning.mjWARN_BADQACC].number:
             raise FloatingPointError("the physics diverged")
-    tracks = tuple(_track([row[index] for row in rows]) for index in range(len(people)))
+    tracks = tuple(_track([row[index] for row in rows], person.strain_m) for index, person in enumerate(people))
     return Trace(np.array(qpos), tracks)
 
 
-def _track(rows: list[tuple[Vector, Vector, Vector, Vector, float, bool]]) -> Track:
+def _track(rows: list[tuple[Vector, Vector, Vector, Vector, float, bool]], strain_m: float) -> Track:
     pelvis, head, chest, feet, speed, lost = zip(*rows, strict=True)
-    return Track(
-        np.array(pelvis), np.array(head), np.array(chest), np.array(feet), np.array(speed), np.array(lost, bool)
-    )
+    return Track(*map(np.array, (pelvis, head, chest, feet, speed)), lost=np.array(lost, bool), strain_m=strain_m)
