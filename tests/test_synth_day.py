@@ -132,6 +132,7 @@ def test_a_piece_has_the_promised_form_and_depends_on_seed_and_index_only(piece:
     assert piece.meta["kind"] == "day"
     again = make_piece(1, 2, SHORT)
     assert np.array_equal(piece.grey, again.grey)
+    assert again.label is not None
     assert np.array_equal(piece.label, again.label)
     assert piece.meta == again.meta
     assert not np.array_equal(make_piece(1, 3, SHORT).grey, piece.grey)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import mujoco
 import numpy as np
 import pytest
@@ -40,7 +42,8 @@ MUST_HAVE: dict[str, set[str]] = {
     "scrub": {LOW}, "floor_sit": {LOW}, "lie_down": {SEATED, LYING}, "get_up": {SEATED, LYING}, "sleep": IN_BED,
     "restless": IN_BED, "sit_in_bed": IN_BED, "passing": STANDS, "overtaking": STANDS, "crossing": STANDS,
     "group": STANDS, "visitor": {SEATED, UPRIGHT}, "help_rise": {SEATED, UPRIGHT}, "carer_at_bed": {LYING, UPRIGHT},
-    "crawl": {LOW}, "pet": STANDS, "play": set(), "floor_on_purpose": {FLOOR, LOW}, "mat_exercise": {FLOOR, LOW}, "empty": set(),
+    "crawl": {LOW},
+    "pet": STANDS, "play": set(), "floor_on_purpose": {FLOOR, LOW}, "mat_exercise": {FLOOR, LOW}, "empty": set(),
     "empty_pet": set(),
 }  # fmt: skip
 """Labels that every scene of a behaviour shows at some time, whatever its chance."""
@@ -154,7 +157,7 @@ def model_of(prop: Prop) -> mujoco.MjModel:
     return spec.compile()
 
 
-def somebody(pelvis: list[tuple[float, float, float]], yaw: float = 0.0) -> Places:
+def somebody(pelvis: Sequence[tuple[float, float, float]], yaw: float = 0.0) -> Places:
     """Places of a person of whom only the hips matter."""
     path = np.array(pelvis, float)
     parts = ("pelvis", "chest", "l_thigh", "r_thigh", "l_shin", "r_shin", "l_foot", "r_foot", "l_hand", "r_hand")

@@ -20,9 +20,10 @@ from training.synth.labels_truth import scene_labels
 from training.synth.light import light_plan, screen_flicker
 from training.synth.render import HEIGHT, WIDTH, Look, Painter
 from training.synth.rooms import Room
-from training.synth.scene import PREFIXES, Scene, SceneRefusedError, make_scene
+from training.synth.scene import Scene, SceneRefusedError, make_scene
 from training.synth.sensor import barrel_maps, degrade, distort, held_frames, random_sensor
 from training.synth.simulate import STEPS_PER_S
+from training.synth.stage import PREFIXES
 
 RASTER: Final = Raster(128, 96)
 INFRARED_SHADES: Final = 8
