@@ -16,7 +16,8 @@ STEPS = 60
 
 def bar_clip(rng: np.random.Generator, *, falls: bool) -> Clip:
     """A bar that stands for six seconds, or falls over in 0.6 s and lies."""
-    grey = np.repeat(cv2.resize(rng.integers(90, 250, (4, 5), np.uint8), (128, 96))[None], STEPS, axis=0)
+    room = np.asarray(cv2.resize(rng.integers(90, 250, (4, 5), np.uint8), (128, 96)), np.uint8)
+    grey = np.repeat(room[None], STEPS, axis=0)
     owner, label = np.zeros((STEPS, 96, 128), np.uint8), np.full(STEPS, INDEX[UPRIGHT], np.uint8)
     height = np.full((STEPS, 2), np.nan, np.float32)
     onset, x = (int(rng.integers(10, 40)), int(rng.integers(45, 80))) if falls else (99, 60)

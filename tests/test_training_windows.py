@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -131,7 +132,7 @@ def test_dev_footage_never_becomes_a_sample(tmp_path: Path) -> None:
 
 
 def stored_clip(path: Path, steps: int = 12, **changes: np.ndarray) -> None:
-    parts = {
+    parts: dict[str, Any] = {
         "grey": np.zeros((steps, 96, 128), np.uint8),
         "label": np.full(steps, INDEX[UPRIGHT], np.uint8),
         "owner": np.ones((steps, 96, 128), np.uint8),

@@ -34,7 +34,9 @@ class GlobalBatchNorm(_BatchNorm):
             momentum = self.momentum if self.momentum is not None else 1 / float(self.num_batches_tracked)
             self.running_mean.lerp_(mean, momentum)
             self.running_var.lerp_(variance * (count / max(1.0, count - 1)), momentum)
-        y: Tensor = _Normalize.apply(input, self.weight, self.bias, (mean, variance, count, self.eps))
+        y: Tensor = _Normalize.apply(  # type: ignore[no-untyped-call]
+            input, self.weight, self.bias, (mean, variance, count, self.eps)
+        )
         return y
 
 
@@ -43,7 +45,7 @@ def statistics(x: Tensor) -> tuple[Tensor, Tensor, float]:
     """Mean and variance (biased) of each channel over all processes, and over how many values."""
     channels, precise = x.shape[1], torch.promote_types(x.dtype, torch.float32)
     sums = torch.zeros(2 * channels + 1, dtype=torch.float64)
-    for block in x.movedim(1, -1).reshape(-1, channels).split(ROWS):
+    for block in x.movedim(1, -1).reshape(-1, channels).split(ROWS):  # type: ignore[no-untyped-call]
         values = block.to(precise)
         sums[:channels] += values.sum(0)
         sums[channels:-1] += (values * values).sum(0)

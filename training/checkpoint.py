@@ -95,7 +95,7 @@ def load(path: Path) -> Checkpoint:
 
 def network_config(values: dict[str, Any]) -> NetworkConfig:
     """The shape from plain values, as written by `save`; a field that is not named there has its default."""
-    built = {
+    built: dict[str, Any] = {
         **{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()},
         "raster": Raster(**values["raster"]),
         "blocks": tuple(BlockConfig(**block) for block in values["blocks"]),

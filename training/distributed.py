@@ -107,7 +107,10 @@ def _twin(part: nn.Module, world: World) -> nn.Module | None:
     if not isinstance(part, _BatchNorm) or not part.affine:
         return None
     if world.device.type == "cuda":
-        return nn.SyncBatchNorm.convert_sync_batchnorm(part) if world.size > 1 else None
+        if world.size == 1:
+            return None
+        synced: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(part)  # type: ignore[no-untyped-call]
+        return synced
     twin = GlobalBatchNorm(part.num_features, part.eps, part.momentum)
     twin.load_state_dict(part.state_dict())
     return twin

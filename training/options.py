@@ -98,7 +98,8 @@ class TrainConfig:
         """From what a checkpoint keeps; what an older one does not name has its default."""
         lists = {field.name for field in dataclasses.fields(cls) if isinstance(field.default, tuple)}
         known = {field.name for field in dataclasses.fields(cls)}
-        return cls(**{name: _listed(v) if name in lists else v for name, v in values.items() if name in known})
+        read: dict[str, Any] = {n: _listed(v) if n in lists else v for n, v in values.items() if n in known}
+        return cls(**read)
 
 
 MAY_CHANGE: Final = frozenset({"out", "threads", "workers", "save"})

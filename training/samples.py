@@ -101,8 +101,8 @@ def ease_onset(allowed: NDArray[np.bool_], half_s: float) -> tuple[NDArray[np.bo
     """
     eased, begun = allowed.copy(), np.zeros(len(allowed), np.float32)
     half = round(half_s / STEP_S)
-    falling, calm = only_falling(allowed), ~allowed[:, ALARMING].any(axis=1)
-    for onset in np.flatnonzero(falling[1:] & calm[:-1]) + 1:
+    falling, calm = only_falling(allowed), np.logical_not(allowed[:, ALARMING].any(axis=1)).astype(np.bool_)
+    for onset in (np.flatnonzero(falling[1:] & calm[:-1]) + 1).tolist():
         for step in range(max(0, onset - half), min(len(allowed), onset + half)):
             if calm[step] if step < onset else falling[step]:
                 eased[step] = allowed[onset - 1]
