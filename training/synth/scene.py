@@ -47,7 +47,7 @@ class SceneRefusedError(Exception):
 class Scene:
     """A simulated scene: model, trace, one label a step for each person; `filmed` are its steps before the camera.
 
-    shadows: whether real shadows are drawn (they cost five times the picture).
+    shadows: whether real shadows are drawn: a picture takes 2 to 2.7 times as long, with a mirroring floor 1.5 to 1.9.
     """
 
     name: str
@@ -102,7 +102,10 @@ def make_scene(name: str, steps: int, rng: np.random.Generator, data: Path | Non
     stage = Stage(room, rng, figures, motions=open_motions(data))
     scripts = behaviour.story(stage)
     shadows = bool(rng.random() < 0.12)
-    decor = Decor(data, bool(rng.random() < 0.5), bool(rng.random() < behaviour.blanket), bool(rng.random() < 0.15))
+    shine = float(rng.uniform(0.05, 0.3)) if not shadows and rng.random() < 0.05 else 0.0
+    decor = Decor(
+        data, bool(rng.random() < 0.5), bool(rng.random() < behaviour.blanket), bool(rng.random() < 0.15), shine
+    )
     model = compile_stage(stage, decor, shadows, size)
     total = _length(behaviour, scripts, steps)
     trace, labels = play(model, stage, scripts, total)
