@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,13 +17,16 @@ from device.runner import open_runner
 from device.sampler import GreyStep
 from device.settings import Settings
 from tests.clips_made import render
-from tests.judged_made import chances, clip, model, scored
+from tests.judged_made import TINY, chances, clip, model, scored
+from training import checkpoint as store
 from training.aims import day_quiet
 from training.card_rows import day_results, striped_results
+from training.checkpoint import Checkpoint
 from training.failures import day_moments
 from training.footage import Footage
 from training.hours import days_text, score_days, score_piece
 from training.judged import Model, open_model
+from training.networks import build
 from training.pieces import Piece, film_of, read_piece, write_piece
 from training.rates import LEVELS, rate_curve
 from training.striped_test import PLAIN, STRIPED, striped_rows
@@ -76,6 +80,23 @@ def test_a_piece_in_which_somebody_falls_is_no_everyday_life(tmp_path: Path) -> 
         score_days(tmp_path, model(False))
     with pytest.raises(ValueError, match=r"no day_\*.npz in it"):
         score_days(tmp_path / "absent", model(False))
+
+
+def test_days_that_were_mined_and_clips_that_were_trained_on_prove_nothing(tmp_path: Path) -> None:
+    path = day(tmp_path / "days", 100)
+    (tmp_path / "mined").mkdir()
+    (tmp_path / "mined" / "mined.json").write_text(json.dumps({"sources": {str(path): {"kept": 1}}}))
+    render(tmp_path / "clips", 2)
+    weights = build(TINY).state_dict()
+    parent = {"synth": str(tmp_path / "clips")}
+    store.save(Checkpoint(TINY, weights, parent, 1), tmp_path / "parent.pt")
+    child = {"synth": (), "negatives": (str(tmp_path / "mined"),), "init": str(tmp_path / "parent.pt")}
+    store.save(Checkpoint(TINY, weights, child, 1), tmp_path / "child.pt")
+    asked = open_model(tmp_path / "child.pt")
+    with pytest.raises(ValueError, match=r"day_000000\.npz: .*child\.pt was trained on it"):
+        score_days(tmp_path / "days", asked)
+    with pytest.raises(ValueError, match=r"clip_000000\.npz: .*child\.pt was trained on it"):
+        striped_rows(tmp_path / "clips", asked, (0.0,))
 
 
 def test_a_broken_piece_is_named(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from device.card import Thresholds
 from device.labels import FALLING, INDEX, LABELS
 from device.records import Incident
 from training.footage import STEP_S
-from training.judged import Model
+from training.judged import Model, unseen
 from training.metrics import Events
 from training.pieces import Piece, film_of, pieces_in, read_piece
 from training.unit_policy import Answers, down_transitions, reached, records, transitions, view_of
@@ -107,11 +107,11 @@ class Days:
 def score_days(folder: Path, model: Model) -> Days:
     """Every piece of a folder (day_*.npz) through the model and the policy, with a progress bar.
 
-    Raises ValueError naming a piece that cannot be read, or in which somebody falls.
+    Raises ValueError naming a piece that cannot be read, in which somebody falls, or that was trained on.
     """
     from tqdm import tqdm
 
-    paths = pieces_in(folder, "day_*.npz")
+    paths = unseen(pieces_in(folder, "day_*.npz"), model)
     return Days(folder, tuple(score_piece(path, model) for path in tqdm(paths, desc="days", unit="piece")))
 
 

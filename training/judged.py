@@ -14,7 +14,7 @@ from device.card import Card, Thresholds, sha256
 from device.preprocess import Raster, stack
 from training.footage import Footage, load_clips
 from training.index import Clip, HoldOut
-from training.lineage import seen_by, trainable
+from training.lineage import seen_by, seen_files_by, trainable
 from training.metrics import ClipWindows, clip_windows, smooth
 from training.scoring import evidence
 from training.unit_policy import Answers
@@ -42,6 +42,7 @@ class Model:
     """Something that scores footage, the thresholds its incidents are judged by, and which real clips it has seen.
 
     numbers: what it computes in. digest: first digits of its file's sha256, so that a fold can be told from another.
+    seen_file: whether it was trained on a rendered clip or simulated day; a bundle cannot say and says no.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Model:
     trained_on: Callable[[Clip], bool]
     numbers: str = "float"
     digest: str = ""
+    seen_file: Callable[[Path], bool] = field(default=lambda path: False)
 
     def answers(self, film: Footage) -> Answers:
         """What it says over footage on its own raster."""
@@ -142,6 +144,7 @@ def _checkpoint(path: Path) -> Model:
         USUAL_WARM_STEPS,
         seen_by(checkpoint.train),
         digest=sha256(path)[:8],
+        seen_file=seen_files_by(checkpoint.train),
     )
 
 
@@ -202,6 +205,14 @@ def score_clips(clips: Sequence[Clip], model: Model, folds: Sequence[Fold], cach
         protocol = protocol_of(clip, by, clips)
         scored.append(Scored(clip, protocol, by, film.t, film.reset, by.score(film), film))
     return scored
+
+
+def unseen(paths: Sequence[Path], model: Model) -> Sequence[Path]:
+    """The same paths. Raises ValueError naming one the model was trained on: that would prove nothing."""
+    for path in paths:
+        if model.seen_file(path):
+            raise ValueError(f"{path}: {model.name} was trained on it; render with a seed that no training has used")
+    return paths
 
 
 def _judge(clip: Clip, model: Model, folds: Sequence[Fold]) -> Model:

@@ -22,9 +22,18 @@ def seen_by(train: Mapping[str, Any]) -> Seen:
     Raises CheckpointError when an ancestor can't be read.
     """
     own = _by_settings(train)
-    mined = mined_sources(train.get("negatives", ()))
+    mined = mined_sources(_listed(train.get("negatives")))
     parent = _parent(train)
     return lambda clip: own(clip) or clip.path.resolve() in mined or parent(clip)
+
+
+def seen_files_by(train: Mapping[str, Any]) -> Callable[[Path], bool]:
+    """Whether a rendered clip or a simulated day was trained on: it lies in a folder of --synth, or was mined."""
+    folders = {Path(folder).resolve() for folder in _listed(train.get("synth"))}
+    mined = mined_sources(_listed(train.get("negatives")))
+    path = _init(train)
+    parent = seen_files_by(_settings(path)) if path else None
+    return lambda file: file.resolve() in mined or file.resolve().parent in folders or bool(parent and parent(file))
 
 
 def trainable(clip: Clip) -> bool:
@@ -54,7 +63,24 @@ def _by_settings(train: Mapping[str, Any]) -> Seen:
 
 
 def _parent(train: Mapping[str, Any]) -> Seen:
+    path = _init(train)
+    return seen_by(_settings(path)) if path else lambda clip: False
+
+
+def _init(train: Mapping[str, Any]) -> Path | None:
+    """The checkpoint it began as, where that is still there."""
+    path = Path(train.get("init") or "")
+    return path if path.is_file() else None
+
+
+def _settings(path: Path) -> Mapping[str, Any]:
     from training.checkpoint import load
 
-    path = Path(train.get("init") or "")
-    return seen_by(load(path).train) if path.is_file() else lambda clip: False
+    return load(path).train
+
+
+def _listed(named: str | Iterable[str] | None) -> list[str]:
+    """Folders of a setting; older checkpoints hold one as plain text, or none as an empty one."""
+    if not named:
+        return []
+    return [named] if isinstance(named, str) else list(named)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from device.labels import FALLING, FLOOR, INDEX
-from training.judged import Model
+from training.judged import Model, unseen
 from training.metrics import ClipWindows, clip_windows, smooth
 from training.pieces import film_of, pieces_in
 from training.scoring import WindowFigures, evidence, window_figures
@@ -53,12 +53,12 @@ class StripedRow:
 def striped_rows(folder: Path, model: Model, smoothing_s: tuple[float, ...]) -> list[StripedRow]:
     """Figures plain and before stripes, side by side, with a progress bar.
 
-    Raises ValueError naming a clip that cannot be read, or when the folder has no falls or no everyday life.
+    Raises ValueError naming a clip that cannot be read or was trained on; or when there are no falls, or nothing else.
     """
     from tqdm import tqdm
 
     clips: dict[tuple[str, float], list[ClipWindows]] = {(form, over): [] for form in CHANGES for over in smoothing_s}
-    for path in tqdm(pieces_in(folder), desc="stripes", unit="clip"):
+    for path in tqdm(unseen(pieces_in(folder), model), desc="stripes", unit="clip"):
         clip = load_clip(path)
         fall = fall_of(clip)
         if fall is None and bool((clip.label == INDEX[FLOOR]).any()):
