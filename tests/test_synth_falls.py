@@ -11,11 +11,13 @@ import pytest
 
 from device.labels import FALLING, FLOOR, LOW, UPRIGHT
 from tests.conftest import SHARED
+from training.synth.crawling import HandsAndKnees
 from training.synth.fall_catalogue import AFTER_FALLS, FALLS, NEAR_FALLS
 from training.synth.labels_truth import Fall, check_labels, ends_down, find_fall
 from training.synth.mocap import GAIT_FILES, MOTION_FILES, mirrored_motion, open_motions, read_motion
-from training.synth.motion import Gait
-from training.synth.people import JOINT_INDEX, Figure, Look
+from training.synth.motion import Gait, Target
+from training.synth.people import JOINT_INDEX, JOINTS, Figure, Look
+from training.synth.poses import named_pose, turn_quaternion
 from training.synth.replayed import MOST_CROUCH, RecordedWalk, get_up
 from training.synth.scene import SITS_AFTER, Scene, SceneRefusedError, _first, make_scene
 from training.synth.simulate import Track
@@ -98,6 +100,21 @@ def test_what_lies_long_on_the_floor_is_filmed_at_any_moment_after_the_fall() ->
     assert min(starts) >= 35, "half a second before rest at the earliest"
     assert max(starts) <= 540
     assert np.quantile(starts, 0.5) > 200, "half of them more than 16 s after the fall"
+
+
+def test_hands_and_knees_go_ahead_at_their_pace_and_never_jump() -> None:
+    crawl = HandsAndKnees(4.0, 0.3, named_pose("all_fours"))
+    start = Target(
+        np.array([1.0, 2.0, 0.4]), turn_quaternion(np.pi / 2, named_pose("all_fours")), np.zeros(len(JOINTS))
+    )
+    crawl.begin(start, lambda joints, turn, support: 0.4)
+    path = [crawl.target(t) for t in np.arange(0, 4.01, 0.1)]
+    assert np.allclose(path[0].place, start.place)
+    assert np.allclose(path[-1].place, [1.0, 2.0 + 4.0 * 0.3, 0.4], atol=0.02)
+    joints = np.array([target.joints for target in path])
+    assert np.abs(np.diff(joints, axis=0)).max() < 0.3
+    swings = joints[10:, [JOINT_INDEX["l_shoulder"], JOINT_INDEX["r_shoulder"]]]
+    assert np.corrcoef(swings.T)[0, 1] < -0.9, "left and right take turns"
 
 
 def test_one_seed_is_one_fall() -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from training.synth.everyday import angle
-from training.synth.motion import Ground, Target, Xy, heading_of
+from training.synth.motion import Ground, Target, Xy, heading_towards
 from training.synth.people import JOINT_INDEX
 from training.synth.poses import Pose, Vector, between, turn_quaternion, varied
 from training.synth.replayed import crawl
@@ -37,7 +37,7 @@ class HandsAndKnees:
 
     def begin(self, start: Target, ground: Ground) -> None:
         """From wherever the body is, the way it faces."""
-        self._start, self._ground, self._yaw = start, ground, heading_of(start.turn)
+        self._start, self._ground, self._yaw = start, ground, heading_towards(start.turn, self.pose)
 
     def _joints(self, t: float) -> Vector:
         joints, phase = self.pose.joints.copy(), 2 * np.pi * t * self.speed / STRIDE_M

@@ -87,7 +87,7 @@ class Move:
 
     def begin(self, start: Target, ground: Ground) -> None:
         """Fix the end of the move from the present place."""
-        heading = heading_of(start.turn) if self.yaw is None else self.yaw
+        heading = heading_towards(start.turn, self.pose) if self.yaw is None else self.yaw
         turn = turn_quaternion(heading, self.pose)
         x, y = self.xy if self.xy is not None else (start.place[0], start.place[1])
         x, y = x + self.ahead_m * np.cos(heading), y + self.ahead_m * np.sin(heading)
@@ -100,6 +100,18 @@ class Move:
         a, b = self._start, self._end
         joints = a.joints + s * (b.joints - a.joints)
         return Target(a.place + s * (b.place - a.place), between(a.turn, b.turn, s), joints)
+
+
+RISING_PITCH: Final = float(np.radians(-20))
+"""Poses leaned back further than this are lying ones."""
+
+
+def heading_towards(turn: Vector, pose: Pose) -> float:
+    """The heading with which a body takes a pose: who lies or crawls face down rises the way the head points."""
+    w, x, y, z = turn
+    if 2 * (x * z - w * y) < -0.8 and pose.pitch > RISING_PITCH:
+        return float(np.arctan2(2 * (y * z - w * x), 2 * (x * z + w * y)))
+    return heading_of(turn)
 
 
 def heading_of(turn: Vector) -> float:
