@@ -207,4 +207,5 @@ def simulate(
 
 def _track(rows: list[tuple[Vector, Vector, Vector, Vector, float, bool]], strain_m: float) -> Track:
     pelvis, head, chest, feet, speed, lost = zip(*rows, strict=True)
-    return Track(*map(np.array, (pelvis, head, chest, feet, speed)), lost=np.array(lost, bool), strain_m=strain_m)
+    places = np.array(pelvis), np.array(head), np.array(chest), np.array(feet)
+    return Track(*places, np.array(speed), np.array(lost, bool), strain_m)
