@@ -8,8 +8,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from training.synth.motion import Xy
 from training.synth.poses import Vector
-from training.synth.rooms import Room, Xy
+from training.synth.rooms import Room
 
 CLASSIC: Final = 4 / 3
 WIDE: Final = 16 / 9

@@ -64,14 +64,14 @@ def _film(scene: Scene, rng: np.random.Generator, origin: dict[str, int]) -> Cli
     painter = Painter(scene.model, PREFIXES[: len(scene.figures)], look, picture_size(look.camera))
     try:
         _check_seen(painter, scene)
-        pictures, owners = _paint(painter, scene.trace.qpos[scene.filmed], sensor.shutter)
+        pictures, maps = _paint(painter, scene.trace.qpos[scene.filmed], sensor.shutter)
     finally:
         painter.close()
-    pictures, owners = through_lens(pictures, look.camera), through_lens(owners, look.camera, nearest=True)
+    pictures, maps = through_lens(pictures, look.camera), through_lens(maps, look.camera, nearest=True)
     shown = held_frames(steps, sensor, rng)
     delivered = degrade(pictures, sensor, rng)
     grey = np.stack([to_grey(delivered[i], RASTER) for i in shown])
-    owners = np.stack([_in_raster(owner) for owner in owners])
+    owners = np.stack([_in_raster(owner) for owner in maps])
     meta = {**origin, "format": FORMAT, "behaviour": scene.name, "group": CATALOGUE[scene.name].group,
             "labels": list(LABELS), "steps_per_s": STEPS_PER_S, "content": list(letterbox(*painter.size, RASTER)),
             "room": scene.room.kind, "light": [light.kind for _, light in look.lights], "shadows": scene.shadows,

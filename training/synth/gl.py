@@ -40,7 +40,7 @@ def _egl_starts(egl: ctypes.CDLL) -> bool:
     """Whether one of EGL's devices is a GPU and can be initialized."""
     egl.eglGetProcAddress.restype = ctypes.c_void_p
 
-    def function(name: bytes, result: type, *arguments: type) -> ctypes._FuncPointer:  # type: ignore[name-defined]
+    def function(name: bytes, result: type, *arguments: type) -> ctypes._FuncPointer:
         address = egl.eglGetProcAddress(name)
         if not address:
             raise AttributeError(f"EGL lacks {name.decode()}")

@@ -21,7 +21,7 @@ from training.synth.textures import DataFileError
 TEXTURE_SIDE: Final = 128
 """Pictures of furniture are shrunk to this: at 256 x 192 pixels a wardrobe is rarely larger."""
 
-_COMPONENTS: Final = {5121: np.dtype("u1"), 5123: np.dtype("<u2"), 5125: np.dtype("<u4"), 5126: np.dtype("<f4")}
+_COMPONENTS: Final = {5121: "u1", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
 _WIDTHS: Final = {"SCALAR": 1, "VEC2": 2, "VEC3": 3}
 
 
@@ -78,7 +78,8 @@ def _array(document: dict[str, Any], binary: bytes, index: int) -> NDArray[Any]:
         raise ValueError("interleaved buffers are not read")
     kind, width = _COMPONENTS[accessor["componentType"]], _WIDTHS[accessor["type"]]
     start = view.get("byteOffset", 0) + accessor.get("byteOffset", 0)
-    return np.frombuffer(binary, kind, accessor["count"] * width, start).reshape(-1, width)
+    flat: NDArray[Any] = np.frombuffer(binary, np.dtype(kind), int(accessor["count"]) * width, int(start))
+    return flat.reshape(-1, width)
 
 
 def _placed(document: dict[str, Any]) -> list[tuple[int, NDArray[np.float64], NDArray[np.float64]]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import av
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +21,8 @@ def through_h264(pictures: list[Grey], crf: int, key_every: int, fps: int = 10) 
     """
     height, width = pictures[0].shape
     encoder = av.CodecContext.create("libx264", "w")
-    encoder.width, encoder.height, encoder.pix_fmt = width, height, "yuv420p"  # type: ignore[attr-defined]
-    encoder.framerate = fps  # type: ignore[attr-defined]
+    encoder.width, encoder.height, encoder.pix_fmt = width, height, "yuv420p"
+    encoder.framerate = Fraction(fps)
     # One thread: more would make the bits depend on the machine.
     encoder.options = {
         "crf": str(crf), "preset": PRESET, "tune": "zerolatency", "g": str(key_every), "threads": "1",
@@ -28,9 +30,9 @@ def through_h264(pictures: list[Grey], crf: int, key_every: int, fps: int = 10) 
     encoder.thread_count = 1
     decoder = av.CodecContext.create("h264", "r")
     decoder.thread_count = 1
-    packets = [packet for picture in pictures for packet in encoder.encode(_frame(picture))]  # type: ignore[attr-defined]
-    packets += encoder.encode(None)  # type: ignore[attr-defined]
-    shown = [_grey(frame) for packet in [*packets, None] for frame in decoder.decode(packet)]  # type: ignore[attr-defined]
+    packets = [packet for picture in pictures for packet in encoder.encode(_frame(picture))]
+    packets += encoder.encode(None)
+    shown = [_grey(frame) for packet in [*packets, None] for frame in decoder.decode(packet)]
     if len(shown) != len(pictures):
         raise RuntimeError(f"H.264 gave {len(shown)} pictures back for {len(pictures)}; reinstall av")
     return shown
