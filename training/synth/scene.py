@@ -38,6 +38,9 @@ MOST_STRAIN_M: Final = 0.25
 MOST_STEPS: Final = (250, 700)
 """Longest simulations: any story, and one filmed long after the fall."""
 
+LONGEST_FALL_S: Final = 6.0
+"""A fall is simulated so long, however short the clip: a slide of 5 s must come to rest to be known as one."""
+
 
 class SceneRefusedError(Exception):
     """The drawn scene is not what its behaviour says (a fall that ended on the sofa, a walk through a wall)."""
@@ -144,7 +147,7 @@ def _length(behaviour: Behaviour, scripts: list[Script], steps: int) -> int:
     """Steps to simulate: the longest story, at least the filmed time, at most what the window has use for."""
     longest = max((script.now_s for script in scripts), default=0.0)
     if behaviour.window == "fall":
-        longest = min(longest, scripts[0].fall_s + 0.1 * steps + 0.5)
+        longest = min(longest, scripts[0].fall_s + max(0.1 * steps, LONGEST_FALL_S) + 0.5)
     return int(np.clip(longest * STEPS_PER_S, steps, max(MOST_STEPS[behaviour.window == "after"], steps)))
 
 
