@@ -178,7 +178,7 @@ def test_a_wheelchair_goes_with_its_sitter_and_stays_when_they_rise() -> None:
 
 def test_low_over_a_wheelchair_is_seated_and_elsewhere_low() -> None:
     hips = np.array([[0, 0, 0.56], [0.3, 0, 0.7], [2, 0, 0.56]], float)
-    track = Track(hips, hips, hips, hips, np.zeros(3), np.zeros(3, bool))
+    track = Track(hips, hips, hips, hips[:, :2], np.zeros(3), np.zeros(3, bool))
     assert seated_labels(([LOW, LOW, LOW],), [track], [np.zeros((3, 3))]) == ([SEATED, SEATED, LOW],)
 
 

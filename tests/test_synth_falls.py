@@ -42,7 +42,7 @@ def track(head: list[float], speed: list[float], lost: list[bool], pelvis: list[
     """A body seen by heights of head and pelvis (m) and its speed (m/s)."""
     zero = np.zeros((len(head), 2))
     low = np.column_stack([zero, [0.55 * z for z in head] if pelvis is None else pelvis])
-    return Track(low, np.column_stack([zero, head]), low + 0.1, low * 0, np.array(speed), np.array(lost))
+    return Track(low, np.column_stack([zero, head]), low + 0.1, zero, np.array(speed), np.array(lost))
 
 
 @pytest.mark.parametrize("name", sorted(FALLS))

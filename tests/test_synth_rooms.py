@@ -18,11 +18,11 @@ from training.synth.clip import FORMAT, Clip, clip_path, load_clip
 from training.synth.film import RASTER, Options, draw_look, make_clip, picture_size
 from training.synth.furniture import PARTS, furnish
 from training.synth.gltf import read_shape
-from training.synth.light import Light, light_plan, random_light, ray_to, screen_flicker
+from training.synth.light import Light, add_lights, light_plan, random_light, ray_to, screen_flicker
 from training.synth.render import Canvas, Painter
 from training.synth.room_model import RoomBuilder, walls_of
 from training.synth.rooms import ROOM_KINDS, Item, Room, plan_room
-from training.synth.scene import add_lights, base_spec
+from training.synth.scene import base_spec
 from training.synth.sensor import Sensor, Stamp, degrade, gains, held_frames, random_sensor
 from training.synth.shadows import LIFT_M, cast
 from training.synth.sheet import statistics, write_sheet
@@ -38,7 +38,7 @@ CLEAN = Sensor(
 
 def changed(**faults: object) -> Sensor:
     """A faultless camera but for these."""
-    return Sensor(**{**vars(CLEAN), **faults})  # type: ignore[arg-type]
+    return Sensor(**{**vars(CLEAN), **faults})
 
 
 def model_of(room: Room, seed: int = 0) -> Any:
@@ -192,7 +192,8 @@ def test_a_shadow_falls_where_the_light_throws_it() -> None:
 
 
 def test_light_has_its_moments_in_order_and_night_no_lamp() -> None:
-    rng, kinds = np.random.default_rng(4), set()
+    rng = np.random.default_rng(4)
+    kinds: set[str] = set()
     for _ in range(200):
         plan = light_plan(rng, 60)
         starts = [start for start, _ in plan]

@@ -34,6 +34,10 @@ FLOOR_CHEST_M: Final = 0.36
 """Lying means head, chest and pelvis are all low; a bowed sitter on the floor keeps the chest higher."""
 LYING_TILT: Final = float(np.radians(50))
 BED_TILT: Final = float(np.radians(55))
+FLAT_TILT: Final = float(np.radians(75))
+"""With one foot off the bed lying takes a flat trunk: sleepers have 83-95 degrees, those who bow on a seat 55-67."""
+LEG_UP_M: Final = 0.25
+"""A foot no further below the pelvis is up on the bed: sleepers' are 0.14 m below at most, sitters' 0.37 and more."""
 UPRIGHT_TILT: Final = float(np.radians(50))
 
 WORST_FIRST: Final = (FALLING, FLOOR, LOW, UPRIGHT, SEATED, LYING, EMPTY)
@@ -72,12 +76,13 @@ def _beside_seat(pelvis: Vector, seats: Sequence[Item]) -> bool:
 
 @dataclass(frozen=True)
 class Moment:
-    """One moment of a body: pelvis and head places in m, heights of chest and lower foot, trunk tilt in radians."""
+    """One moment of a body: pelvis and head places in m, heights of chest, lower and higher foot, tilt in radians."""
 
     pelvis: Vector
     head: Vector
     chest_m: float
     foot_m: float
+    other_foot_m: float
     tilt: float
 
 
@@ -85,8 +90,9 @@ def posture(body: Moment, figure: Figure, seats: Sequence[Item]) -> str:
     """The label of a body from one moment of physics; never `falling`, which takes time to see."""
     pelvis, head, tilt = body.pelvis, body.head, body.tilt
     if _seat_under(pelvis, seats, figure):
-        legs_up = body.foot_m > pelvis[2] - 0.25
-        return LYING if tilt > BED_TILT and legs_up and head[2] < pelvis[2] + 0.35 else SEATED
+        least_tilt = BED_TILT if body.foot_m > pelvis[2] - LEG_UP_M else FLAT_TILT
+        leg_up = body.other_foot_m > pelvis[2] - LEG_UP_M
+        return LYING if leg_up and tilt > least_tilt and head[2] < pelvis[2] + 0.35 else SEATED
     if pelvis[2] < FLOOR_PELVIS_M and body.chest_m < FLOOR_CHEST_M and head[2] < FLOOR_HEAD_M and tilt > LYING_TILT:
         return FLOOR
     if pelvis[2] > 0.78 * figure.hip_m and tilt < UPRIGHT_TILT:
@@ -122,7 +128,7 @@ def _rest(track: Track, start: int, stop: int) -> int | None:
 def person_labels(track: Track, figure: Figure, seats: Sequence[Item]) -> list[str]:
     """One label a step for one person, visible or not."""
     tilt = tilt_of(track)
-    heights = np.stack([track.chest[:, 2], track.feet[:, 2], tilt], axis=1)
+    heights = np.column_stack([track.chest[:, 2], track.feet, tilt])
     moments = [Moment(p, h, *map(float, row)) for p, h, row in zip(track.pelvis, track.head, heights, strict=True)]
     labels = [posture(moment, figure, seats) for moment in moments]
     fall = find_fall(track)

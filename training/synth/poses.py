@@ -31,16 +31,6 @@ _BOTH: Final = ("shoulder", "arm_out", "arm_twist", "elbow", "hip", "leg_out", "
 
 STANDING: Final = ("stand", "stand", "stand", "think", "reach_up", "wave")
 LYING_POSES: Final = ("on_back", "on_back_knees", "on_side", "on_front", "on_back_arms", "on_side_straight")
-LOW_POSES: Final = (
-    "squat",
-    "kneel",
-    "kneel_sit",
-    "half_kneel",
-    "all_fours",
-    "floor_sit",
-    "floor_sit_back",
-    "cross_legged",
-)
 
 _LOW: Final = np.radians([joint.low for joint in JOINTS])
 _HIGH: Final = np.radians([joint.high for joint in JOINTS])

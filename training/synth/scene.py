@@ -13,7 +13,7 @@ from device.labels import FALLING, FLOOR
 from training.synth.aids import seated_labels, wheelchair_paths
 from training.synth.behaviours import CATALOGUE, Behaviour
 from training.synth.bodies.shape import open_bodies
-from training.synth.labels_truth import Fall, check_labels, ends_down, find_fall, person_labels
+from training.synth.labels_truth import LONGEST_FALL_S, Fall, check_labels, ends_down, find_fall, person_labels
 from training.synth.light import add_lights
 from training.synth.mocap import open_motions
 from training.synth.motion import Move, Target
@@ -37,9 +37,6 @@ MOST_STRAIN_M: Final = 0.25
 """Twice what the hardest free movement (sitting down hard) strains: measured 0.13 m at most."""
 MOST_STEPS: Final = (250, 700)
 """Longest simulations: any story, and one filmed long after the fall."""
-
-LONGEST_FALL_S: Final = 6.0
-"""A fall is simulated so long, however short the clip: a slide of 5 s must come to rest to be known as one."""
 
 
 class SceneRefusedError(Exception):
@@ -147,6 +144,7 @@ def _length(behaviour: Behaviour, scripts: list[Script], steps: int) -> int:
     """Steps to simulate: the longest story, at least the filmed time, at most what the window has use for."""
     longest = max((script.now_s for script in scripts), default=0.0)
     if behaviour.window == "fall":
+        # However short the clip, a slow fall is simulated to its end: it must come to rest to be known as one.
         longest = min(longest, scripts[0].fall_s + max(0.1 * steps, LONGEST_FALL_S) + 0.5)
     return int(np.clip(longest * STEPS_PER_S, steps, max(MOST_STEPS[behaviour.window == "after"], steps)))
 

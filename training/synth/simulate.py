@@ -31,6 +31,7 @@ CARRY_FADES: Final = 0.4
 class Track:
     """What one person's body did, one row a step: places in m, speed in m/s, `lost` while nothing holds the balance.
 
+    feet: float64 (steps, 2), how high the lower and the higher foot are, m.
     strain_m: how far the pelvis was ever kept from where control led it; furniture in the way makes it large.
     """
 
@@ -163,18 +164,18 @@ class Person:
         data.xfrc_applied[self._body["chest"], 2] += held * weight
 
     def row(self, data: Any) -> tuple[Vector, Vector, Vector, Vector, float, bool]:
-        """Pelvis, head, chest and lower foot places, the greater speed of pelvis and head, whether balance is lost."""
+        """Places of pelvis, head and chest, heights of the feet, speed of pelvis or head, whether balance is lost."""
         body, at = self._body, self._root_dof
         head = data.xipos[body["head"]]
         velocity = np.zeros(6)
         mujoco.mj_objectVelocity(self.model, data, mujoco.mjtObj.mjOBJ_BODY, body["head"], velocity, 0)
         speed = max(float(np.linalg.norm(data.qvel[at : at + 3])), float(np.linalg.norm(velocity[3:])))
-        feet = min(data.xpos[body["l_foot"]], data.xpos[body["r_foot"]], key=lambda p: float(p[2]))
+        feet = np.sort([data.xpos[body["l_foot"]][2], data.xpos[body["r_foot"]][2]])
         return (
             data.xpos[body["pelvis"]].copy(),
             head.copy(),
             data.xipos[body["chest"]].copy(),
-            feet.copy(),
+            feet,
             speed,
             self.lost,
         )
