@@ -17,7 +17,7 @@ from device.preprocess import Raster, stack, to_grey
 from quantize.bundle import Pictures
 from training.footage import Footage, load_clips
 from training.index import read_index, trainable
-from training.windows import synthetic_sample
+from training.samples import synthetic_sample
 
 LONGEST_STEPS: Final = 120
 """Steps of one clip that calibration streams: past twice the look-back, and no long clip outweighs the falls."""

@@ -22,7 +22,7 @@ from training.datasets.rows import Refused
 from training.datasets.urfall import _fall, _runs
 from training.footage import FootageError, load_clip
 from training.index import read_index
-from training.windows import targets
+from training.samples import targets
 
 RASTER = Raster(32, 24)
 UP_FALL_STAMP = "2018-07-04T12_04_{:09.6f}"

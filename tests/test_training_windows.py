@@ -16,26 +16,32 @@ from device.labels import EMPTY, FALLING, FLOOR, INDEX, LABELS, LYING, SEATED, U
 from device.preprocess import NO_CHANGE, Raster, stack
 from tests.clips_made import bar_clip, mine, render
 from training.augment import Augment, Look, moved
+from training.backdrops import Backdrops
+from training.cuts import Cut, bounced, cut_of, frozen, walk_by
 from training.footage import FootageError, load_clip, sample_footage
 from training.index import Clip
+from training.options import TrainConfig
 from training.pieces import Piece, write_piece
-from training.samples import Source, ease_onset, mined_sample
-from training.synth import clip as clip_file
-from training.windows import (
+from training.samples import (
     STORED,
-    Batch,
-    Inputs,
-    Mix,
     Sample,
-    Windows,
-    bounced,
+    Source,
+    ease_onset,
+    mined_sample,
     real_sample,
     synthetic_sample,
     targets,
-    walk_by,
 )
+from training.synth import clip as clip_file
+from training.windows import Batch, Inputs, Mix, Windows
 
 RASTER = Raster(32, 24)
+
+PLAIN = Augment(
+    mirror=0, stretch=0, zoom=0, shrink=0, wide=0, portrait=0, roll_deg=0, shake=0, gamma=0, contrast=0,
+    brightness=0, invert=0, exposure=0, vignette=0, noise=0, blur=0, occlude=0, slow_camera=0, drops=0,
+    speeds=(1.0, 1.0),
+)  # fmt: skip
 
 
 def clip(path: Path = Path("a.mp4"), *, fall: bool = True, **changes: object) -> Clip:
@@ -65,7 +71,13 @@ def sample(label: int | list[int], grey: np.ndarray | None = None, real: bool = 
     grey = np.random.default_rng(1).integers(0, 255, (len(labels), 96, 128), np.uint8) if grey is None else grey
     allowed = np.eye(len(LABELS), dtype=bool)[labels]
     source: Source = "real" if real else "rendered"
-    return Sample("s", grey, allowed, np.ones(len(labels), np.float32), (0, 0, 128, 96), source, moved(grey))
+    people = None if real else np.packbits(np.zeros(grey.shape, bool), axis=-1)
+    return Sample("s", grey, allowed, np.ones(len(labels), np.float32), (0, 0, 128, 96), source, moved(grey), people)
+
+
+def whole(one: Sample) -> Cut:
+    """All of a clip, its fall as abrupt as its labels."""
+    return cut_of(one, np.arange(len(one.grey)), 0.0)
 
 
 def test_footage_follows_the_files_own_time_stamps(tmp_path: Path) -> None:
@@ -156,13 +168,8 @@ def test_a_rendered_clip_that_is_not_whole_is_refused_by_name(tmp_path: Path) ->
 
 
 def test_windows_without_augmentation_are_the_clip_itself() -> None:
-    plain = Augment(
-        mirror=0, stretch=0, zoom=0, shrink=0, wide=0, portrait=0, roll_deg=0, shake=0, gamma=0, contrast=0,
-        brightness=0, invert=0, exposure=0, vignette=0, noise=0, blur=0, occlude=0, slow_camera=0, drops=0,
-        speeds=(1.0, 1.0),
-    )  # fmt: skip
     grey = np.random.default_rng(2).integers(0, 255, (60, 96, 128), np.uint8)
-    out = plain(grey, Look((0, 0, 128, 96), moved(grey)), STORED, np.random.default_rng(1))
+    out = PLAIN(grey, Look((0, 0, 128, 96), moved(grey)), STORED, np.random.default_rng(1))
     assert np.abs(out.astype(int) - grey).max() <= 1
 
 
@@ -214,15 +221,48 @@ def test_labels_stay_with_their_pictures_through_time_augmentation() -> None:
 
 
 def test_a_passer_by_changes_no_label_of_a_fall_and_widens_the_others() -> None:
-    fall = sample([1] * 20 + [5] * 10 + [6] * 30)
-    other = sample(INDEX[SEATED])
-    _, allowed = walk_by(fall.grey, fall.allowed, other, np.random.default_rng(1))
+    fall = whole(sample([1] * 20 + [5] * 10 + [6] * 30))
+    other, nobody = whole(sample(INDEX[SEATED])), whole(sample(INDEX[EMPTY]))
+    allowed = walk_by(fall, other, np.random.default_rng(1)).allowed
     assert names(allowed[0]) == {UPRIGHT, SEATED}
     assert names(allowed[25]) == {FALLING}
     assert names(allowed[45]) == {FLOOR}
-    nobody = sample(INDEX[EMPTY])
-    _, allowed = walk_by(nobody.grey, nobody.allowed, other, np.random.default_rng(1))
-    assert names(allowed[0]) <= {EMPTY, SEATED}
+    for first, second in ((nobody, other), (other, nobody)):
+        assert names(walk_by(first, second, np.random.default_rng(1)).allowed[0]) == {SEATED}
+    assert names(walk_by(nobody, nobody, np.random.default_rng(1)).allowed[0]) == {EMPTY}
+    assert names(walk_by(fall, nobody, np.random.default_rng(1)).allowed[25]) == {FALLING}
+
+
+def test_a_passer_by_is_whole_stands_behind_and_is_known(tmp_path: Path) -> None:
+    fall, calm = (whole(synthetic_sample(render(tmp_path / "clips", 2) / f"clip_00000{one}.npz")) for one in (1, 0))
+    assert fall.people is not None
+    assert calm.people is not None
+    darker = dataclasses.replace(calm, grey=np.where(calm.people, np.uint8(60), calm.grey))
+    both = walk_by(fall, darker, np.random.default_rng(1))
+    theirs = both.people & ~fall.people
+    assert theirs.any()
+    assert (both.grey[fall.people] <= 40).all(), "20, and a soft edge: nobody stands before the one who falls"
+    assert np.abs(both.grey[theirs].astype(int) - 60).mean() < 20
+    far = ~np.asarray(cv2.dilate(both.people.any(axis=0).astype(np.uint8), np.ones((5, 5))), bool)
+    assert (both.grey[:, far] == fall.grey[:, far]).all(), "their room stays behind"
+    assert both.look.moved.sum() == pytest.approx(1, abs=1e-5)
+    assert (both.height == np.fmin(fall.height, calm.height)).all()
+    with pytest.raises(ValueError, match="rendered clips alone"):
+        walk_by(whole(sample(INDEX[SEATED], real=True)), calm, np.random.default_rng(1))
+
+
+def test_a_frozen_picture_keeps_its_label_whatever_the_light_does() -> None:
+    calm = whole(sample([INDEX[SEATED]] * 30 + [INDEX[UPRIGHT]] * 30))
+    still = frozen(calm, np.random.default_rng(3))
+    assert {label for row in still.allowed for label in names(row)} == {SEATED}
+    assert len({picture.tobytes() for picture in still.grey}) > 1
+    for picture in still.grey:
+        assert np.corrcoef(picture.ravel(), calm.grey[0].ravel())[0, 1] > 0.9
+    windows = Windows(Mix(shapes=((200, 3),), passer=0, still=0.5), Inputs(RASTER), 1, PLAIN)
+    windows.add([sample(INDEX[SEATED]), sample([1] * 20 + [5] * 10 + [6] * 30)])
+    grey = windows.batch(0).inputs[..., 0].reshape(200, 3, -1)
+    alike = np.array([np.corrcoef(one[0], one[2])[0, 1] > 0.5 for one in grey])  # the clips are noise, anew each step
+    assert alike.mean() == pytest.approx(0.6 * 0.5, abs=0.1), "half of those in which nobody falls"
 
 
 def test_a_window_is_the_same_whoever_draws_it() -> None:
@@ -305,7 +345,7 @@ def test_what_nobody_knows_is_no_target(tmp_path: Path) -> None:
     assert np.isnan(batch.height).all()
     passed = Windows(Mix(shapes=((6, 10),), passer=1), Inputs(RASTER, mask_size=(3, 4)), seed=4)
     passed.add([rendered(tmp_path)])
-    assert not passed.batch(0).has_mask.any(), "a passer-by is seen only where something moves"
+    assert passed.batch(0).has_mask.all(), "who walks by is known, too"
 
 
 def test_dropped_channels_are_zero_and_the_others_as_they_were() -> None:
@@ -337,14 +377,9 @@ def test_mined_pieces_come_in_their_share_as_anything_but_a_fall(tmp_path: Path)
 
 def test_a_swapped_background_leaves_the_person_and_changes_the_room(tmp_path: Path) -> None:
     samples = [synthetic_sample(path) for path in sorted(render(tmp_path / "clips", 4).glob("*.npz"))]
-    plain = Augment(
-        mirror=0, stretch=0, zoom=0, shrink=0, wide=0, portrait=0, roll_deg=0, shake=0, gamma=0, contrast=0,
-        brightness=0, invert=0, exposure=0, vignette=0, noise=0, blur=0, occlude=0, slow_camera=0, drops=0,
-        speeds=(1.0, 1.0),
-    )  # fmt: skip
     drawn = []
     for swap in (0.0, 1.0):
-        windows = Windows(Mix(shapes=((8, 20),), passer=0, swap=swap), Inputs(STORED, (), (96, 128)), 1, plain)
+        windows = Windows(Mix(shapes=((8, 20),), passer=0, swap=swap), Inputs(STORED, (), (96, 128)), 1, PLAIN)
         windows.add(samples)
         drawn.append(windows.batch(0))
     before, after = (batch.inputs[..., 0].astype(int) for batch in drawn)
@@ -352,3 +387,31 @@ def test_a_swapped_background_leaves_the_person_and_changes_the_room(tmp_path: P
     changed = np.abs(before - after).reshape(-1, 96, 128).transpose(1, 2, 0)[..., :3]
     assert changed[person].max() <= 2
     assert np.abs(before - after).mean() > 5
+
+
+def test_photographs_of_rooms_stand_behind_people_a_part_at_a_time(tmp_path: Path) -> None:
+    clip = synthetic_sample(render(tmp_path / "clips", 1) / "clip_000000.npz")
+    assert clip.people is not None
+    rooms = tmp_path / "rooms"
+    rooms.mkdir()
+    backdrops = Backdrops()
+    with pytest.raises(ValueError, match="no photograph"):
+        backdrops.add_photographs(rooms)
+    cv2.imwrite(str(rooms / "white.jpg"), np.full((480, 640, 3), 200, np.uint8))
+    backdrops.add_photographs(rooms)
+    order = np.arange(10)
+    swapped = backdrops.swap(clip, clip.grey[order], order, np.random.default_rng(1))
+    people = np.unpackbits(clip.people[order], axis=-1).astype(bool)
+    free = ~np.stack([cv2.dilate(one.astype(np.uint8), np.ones((5, 5))) for one in people]).astype(bool)
+    assert swapped[free].std() < 5, "all of it white, in one light"
+    assert 150 < swapped[free].mean() <= 245
+    inside = np.stack([cv2.erode(one.astype(np.uint8), np.ones((5, 5))) for one in people]).astype(bool)
+    assert (swapped[inside] == clip.grey[order][inside]).all()
+
+
+def test_photographs_are_taken_where_they_are_and_asked_for_where_they_are_named(tmp_path: Path) -> None:
+    assert TrainConfig(swap=0.0, backdrops=str(tmp_path)).photographs is None
+    assert TrainConfig(swap=0.3, backdrops="").photographs is None
+    assert TrainConfig(swap=0.3, backdrops=str(tmp_path)).photographs == tmp_path
+    with pytest.raises(ValueError, match="no such folder"):
+        _ = TrainConfig(swap=0.3, backdrops=str(tmp_path / "none")).photographs

@@ -7,12 +7,16 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from training.channels import CHANNEL_NAMES
 from training.losses import SMOOTHING
 from training.networks import AUXILIARY
 from training.windows import Mix
+
+ROOMS: Final = "../shared/data/rooms"
+"""Photographs of empty rooms, beside the checkout; left out where they are not."""
 
 STEPS_IN_A_BATCH: Final = 640
 """Windows times steps of a batch when only one of --batch and --window is given: what the usual shapes have."""
@@ -53,6 +57,7 @@ class TrainConfig:
     real: float = 0.15
     mined: float = 0.1
     swap: float = 0.0
+    backdrops: str = ROOMS
     every: int = 100
     save: int = 20
     seed: int = 1
@@ -84,6 +89,16 @@ class TrainConfig:
             return self.lr * (step + 1) / self.warmup
         along = (step - self.warmup) / max(1, self.steps - self.warmup)
         return self.lr * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, along))))
+
+    @property
+    def photographs(self) -> Path | None:
+        """Folder of photographs for --swap, if any. Raises ValueError for one that was asked for and is not there."""
+        if not self.swap or not self.backdrops:
+            return None
+        folder = Path(self.backdrops)
+        if not folder.is_dir() and self.backdrops != ROOMS:
+            raise ValueError(f"--backdrops {folder}: no such folder; name one of photographs of empty rooms")
+        return folder if folder.is_dir() else None
 
     def mix(self) -> Mix:
         """How batches are made up."""
@@ -126,7 +141,8 @@ HELP: Final = {
     "ema": "decay of the averaged weights",
     "real": "share of real windows in a batch",
     "mined": "share of windows from --negatives in a batch",
-    "swap": "share of windows put before another background",
+    "swap": "share of windows put before another background: of real or rendered clips, or of --backdrops",
+    "backdrops": "folder of photographs of empty rooms, for --swap; '' for none",
     "every": "steps between validations",
     "save": "steps between checkpoints to resume from",
     "seed": "seed of everything random",

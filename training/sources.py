@@ -40,6 +40,8 @@ def gather(config: TrainConfig, windows: Windows, world: World) -> Sources:
 
     Raises ValueError (any kind) with one sentence for a folder or table that is no good, and for an empty class.
     """
+    if config.photographs:
+        windows.backdrops.add_photographs(config.photographs)
     folders = []
     if config.synth:
         folders.append(ClipFolders(_paths(config.synth), most=config.max_clips or None))

@@ -19,24 +19,12 @@ from numpy.typing import NDArray
 
 from device.labels import EMPTY, INDEX, LOW, LYING, SEATED, UPRIGHT
 from device.preprocess import Raster, stack
-from training.augment import Augment, Look
+from training.augment import Augment
 from training.backdrops import Backdrops
 from training.channels import drop_channels
+from training.cuts import Cut, bounced, cut_of, frozen, walk_by
 from training.networks.auxiliary import HEIGHT_UNIT_M
-from training.samples import ALARMING, STORED, Sample, ease_onset, real_sample, synthetic_sample, targets
-
-__all__ = [
-    "STORED",
-    "Batch",
-    "Inputs",
-    "Mix",
-    "Sample",
-    "Windows",
-    "real_sample",
-    "synthetic_sample",
-    "targets",
-    "walk_by",
-]
+from training.samples import Sample
 
 POSTURES: Final = {UPRIGHT: 0.32, SEATED: 0.2, LOW: 0.2, LYING: 0.16, EMPTY: 0.12}
 """Share of rendered everyday windows by the rarest posture in their clip."""
@@ -47,11 +35,11 @@ class Mix:
     """How a batch is made up, as shares of its windows.
 
     real: from real clips (MODEL.md I.8: 10-20 %). mined: from pieces that fooled a network. falls: of the others, from
-    clips with a fall or somebody on the floor. passer: of the rendered ones, with somebody else walking by. swap:
-    before another background. at_onset, after: of the falls, that start at the loss of balance, or anywhere up to their
-    last second. ramp_s: half the time in which a rendered fall begins. shapes: windows and steps of a batch, one of
-    these each time for the same work: short ones show more scenes, long ones a person who lies for longer than the
-    network remembers the fall.
+    clips with a fall or somebody on the floor. passer: of the rendered ones, with somebody else walking by. still: of
+    those in which nobody falls, one picture in changing light. swap: before another background. at_onset, after: of the
+    falls, that start at the loss of balance, or anywhere up to their last second. ramp_s: half the time in which a
+    rendered fall begins. shapes: windows and steps of a batch, one of these each time for the same work: short ones
+    show more scenes, long ones a person who lies for longer than the network remembers the fall.
     """
 
     shapes: tuple[tuple[int, int], ...] = ((32, 20), (16, 40), (10, 64))
@@ -59,6 +47,7 @@ class Mix:
     mined: float = 0.1
     falls: float = 0.4
     passer: float = 0.12
+    still: float = 0.05
     swap: float = 0.0
     at_onset: float = 0.15
     after: float = 0.25
@@ -93,25 +82,6 @@ class Batch:
     presence: NDArray[np.float32]
     has_presence: NDArray[np.bool_]
     height: NDArray[np.float32]
-
-
-@dataclass(slots=True)
-class Cut:
-    """The steps of one clip that a window shows, as stored; people: bool (t, 96, 128) or None."""
-
-    sample: Sample
-    order: NDArray[np.int64]
-    grey: NDArray[np.uint8]
-    allowed: NDArray[np.bool_]
-    begun: NDArray[np.float32]
-    weight: NDArray[np.float32]
-    people: NDArray[np.bool_] | None
-    height: NDArray[np.float32]
-
-    @property
-    def known(self) -> bool:
-        """Whether mask, presence and height can be asked for."""
-        return self.people is not None
 
 
 class Windows:
@@ -179,22 +149,28 @@ class Windows:
 
     def _window(self, steps: int, rng: np.random.Generator) -> tuple[NDArray[np.generic], ...]:
         """The fields of a Batch, for one window."""
-        cut = self._cut(self._pick(rng), steps, rng)
-        calm = self._kinds["rendered", True]
+        sample = self._pick(rng)
+        order = self._order(sample, steps, rng)
+        cut = cut_of(sample, order, self.mix.ramp_s)
         if self.mix.swap > 0 and rng.random() < self.mix.swap:
-            cut.grey = self.backdrops.swap(cut.sample, cut.grey, cut.order, rng)
-        if cut.sample.source == "rendered" and calm and rng.random() < self.mix.passer:
-            grey, allowed = walk_by(cut.grey, cut.allowed, _one_of(calm, rng), rng)
-            # What is laid over shows only where it moves, so nobody knows any more who is where.
-            cut = replace(cut, grey=grey, allowed=allowed, people=None)
+            cut = replace(cut, grey=self.backdrops.swap(sample, cut.grey, order, rng))
+        calm = self._kinds["rendered", True]
+        if sample.calm and rng.random() < self.mix.still:
+            cut = frozen(cut, rng)
+        elif sample.source == "rendered" and calm and rng.random() < self.mix.passer:
+            cut = walk_by(cut, self._passer(_one_of(calm, rng), steps, rng), rng)
         return self._answer(cut, rng)
+
+    def _passer(self, other: Sample, steps: int, rng: np.random.Generator) -> Cut:
+        """Steps of a calm clip in a row, its last one held where it is too short."""
+        start = int(rng.integers(max(1, len(other.grey) - steps + 1)))
+        return cut_of(other, np.minimum(np.arange(start, start + steps), len(other.grey) - 1), self.mix.ramp_s)
 
     def _answer(self, cut: Cut, rng: np.random.Generator) -> tuple[NDArray[np.generic], ...]:
         """Send a cut through the augmentation and put its targets beside it."""
-        look = Look(cut.sample.content, cut.sample.moved)
         people = cut.people if self.inputs.mask_size else None
         shown = None if people is None else people.astype(np.uint8) * np.uint8(255)
-        grey, shown = self.augment.with_people(cut.grey, shown, look, self.inputs.raster, rng)
+        grey, shown = self.augment.with_people(cut.grey, shown, cut.look, self.inputs.raster, rng)
         steps = len(grey)
         presence = (~cut.allowed[:, INDEX[EMPTY]]).astype(np.float32)
         height = cut.height / np.float32(HEIGHT_UNIT_M) if cut.known else np.full(steps, np.nan, np.float32)
@@ -209,20 +185,6 @@ class Windows:
             np.full(steps, cut.known),
             np.clip(height, 0, 1),
         )
-
-    def _cut(self, sample: Sample, steps: int, rng: np.random.Generator) -> Cut:
-        order = self._order(sample, steps, rng)
-        allowed, begun = sample.allowed, np.zeros(len(sample.allowed), np.float32)
-        if sample.source == "rendered":
-            # A real clip knows the start of its fall to 0.15 s: there those steps count for nothing instead.
-            allowed, begun = ease_onset(allowed, self.mix.ramp_s)
-        people = None
-        if sample.people is not None:
-            people = np.unpackbits(sample.people[order], axis=-1).astype(bool)
-        unknown = np.full(len(sample.grey), np.nan, np.float32)
-        height = unknown if sample.height is None else sample.height
-        grey, weight = sample.grey[order], sample.weight[order]
-        return Cut(sample, order, grey, allowed[order].copy(), begun[order], weight, people, height[order])
 
     def _order(self, sample: Sample, steps: int, rng: np.random.Generator) -> NDArray[np.int64]:
         """Which step of the clip each step of the window shows: somewhere, at some speed, with held pictures."""
@@ -245,15 +207,6 @@ def _one_of(samples: Sequence[Sample], rng: np.random.Generator) -> Sample:
     return samples[int(rng.integers(len(samples)))]
 
 
-def bounced(order: NDArray[np.int64], first: int, last: int) -> NDArray[np.int64]:
-    """Steps beyond `last` reflected between first and last, both ends once: 0 1 2 3 4 with 1..2 -> 0 1 2 1 2."""
-    if last == first:
-        return np.minimum(order, last)
-    period = 2 * (last - first)
-    beyond = (order - first) % period
-    return np.where(order <= last, order, first + np.minimum(beyond, period - beyond))
-
-
 def _cells(shown: NDArray[np.uint8] | None, steps: int, size: tuple[int, int]) -> NDArray[np.float32]:
     """Share of each cell that shows a person: uint8 (t, h, w), 255 on a person -> float32 (t, 1, h', w') in 0..1."""
     out = np.zeros((steps, 1, *size), np.float32)
@@ -261,26 +214,3 @@ def _cells(shown: NDArray[np.uint8] | None, steps: int, size: tuple[int, int]) -
         assert shown is not None
         out[step, 0] = cv2.resize(shown[step], size[::-1], interpolation=cv2.INTER_AREA)
     return out / np.float32(255)
-
-
-def walk_by(
-    grey: NDArray[np.uint8], allowed: NDArray[np.bool_], other: Sample, rng: np.random.Generator
-) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """Lay the moving part of a calm clip over another: a second person. Where nobody falls, both postures are right.
-
-    MODEL.md I.8 found two or more people to be the worst false alarms, and falls beside somebody the first misses.
-    """
-    steps = len(grey)
-    start = int(rng.integers(max(1, len(other.grey) - steps + 1)))
-    order = np.minimum(np.arange(start, start + steps), len(other.grey) - 1)
-    theirs, theirs_allowed = other.grey[order].astype(np.int16), other.allowed[order]
-    if rng.random() < 0.5:
-        theirs = theirs[:, :, ::-1]
-    moving = theirs - np.median(theirs[::4], axis=0).astype(np.int16)
-    both = np.clip(grey + moving, 0, 255).astype(np.uint8)
-    alone = ~allowed[:, ALARMING].any(axis=1)
-    answer = allowed.copy()
-    answer[alone] |= theirs_allowed[alone]
-    somebody = answer[:, [INDEX[UPRIGHT], INDEX[SEATED]]].any(axis=1)
-    answer[alone & somebody, INDEX[EMPTY]] = allowed[alone & somebody, INDEX[EMPTY]]
-    return both, answer
