@@ -1,7 +1,7 @@
 """Other rooms behind the same people: what a network learns from the background, it has to unlearn (MODEL.md II.5).
 
-A room is that of a real clip, a photograph of an empty one, or that of a rendered clip, each kind as often as the others
-as far as there are any: real rooms are few, and each is worth many.
+A room is that of a real clip, a photograph of an empty one, or that of a rendered clip, each kind as often as the
+others as far as there are any: real rooms are few, and each is worth many.
 """
 
 from __future__ import annotations

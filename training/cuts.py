@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +11,6 @@ from device.labels import EMPTY, INDEX
 from training.augment import Look
 from training.paste import paste_person, stand_still
 from training.samples import ALARMING, Sample, ease_onset
-
-__all__ = ["Cut", "bounced", "cut_of", "frozen", "walk_by"]
-
-UNKNOWN_M: Final = np.float32(np.nan)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +42,7 @@ def cut_of(sample: Sample, order: NDArray[np.int64], ramp_s: float) -> Cut:
         # A real clip knows the start of its fall to 0.15 s: there those steps count for nothing instead.
         allowed, begun = ease_onset(allowed, ramp_s)
     people = None if sample.people is None else np.unpackbits(sample.people[order], axis=-1).astype(bool)
-    height = np.full(len(order), UNKNOWN_M) if sample.height is None else sample.height[order]
+    height = np.full(len(order), np.nan, np.float32) if sample.height is None else sample.height[order]
     look = Look(sample.content, sample.moved)
     return Cut(look, sample.grey[order], allowed[order].copy(), begun[order], sample.weight[order], people, height)
 

@@ -28,6 +28,7 @@ from training.card_rows import (
     window_results,
     write_card,
 )
+from training.footage import CACHE
 from training.hours import score_days
 from training.index import read_indexes
 from training.judged import Fold, Model, Scored, open_model, score_clips
@@ -38,8 +39,6 @@ from training.table import SMOOTHING_S, event_rows, rows, said_of
 
 CLIPS: Final = Path("../shared/data/clips.csv")
 """Where the real clips lie beside a checkout."""
-
-CACHE: Final = Path("runs/cache")
 
 
 def write_scores(scored: Sequence[Scored], folder: Path) -> None:

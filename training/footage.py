@@ -23,10 +23,13 @@ from device.sampler import Sampler
 from training.clip import Clip
 from training.pictures import is_pictures, read_pictures
 
-__all__ = ["STEP_S", "Footage", "FootageError", "load_clip", "load_clips", "sample_footage"]
+__all__ = ["CACHE", "STEP_S", "Footage", "FootageError", "load_clip", "load_clips", "sample_footage"]
 
 STEP_S = 0.1
 """Ten steps a second (DESIGN section 4)."""
+
+CACHE = Path("runs/cache")
+"""Decoded footage of real clips, from the folder a command is run in."""
 
 DEPTH_BESIDE_COLOUR = ("urfd", (240, 640))
 """The videos of UR Fall lay a depth picture of 320x240 left of the colour picture: frames of 640x240 are cut. (Its

@@ -24,9 +24,9 @@ from training.footage import STEP_S, Footage
 from training.hours import spans_on_purpose
 from training.index import Clip, ClipTableError, read_index
 from training.metrics import BEFORE_FALL_S
-from training.pieces import STORED_SHAPE, film_of, read_piece
+from training.pieces import film_of, read_piece
+from training.samples import STORED
 
-STORED: Final = Raster(STORED_SHAPE[1], STORED_SHAPE[0])
 TABLE: Final = "clips.csv"
 VIDEOS: Final = (".mp4", ".avi", ".mkv", ".mov", ".webm", ".mpg", ".mpeg", ".m4v", ".ts", ".wmv")
 

@@ -13,12 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from training.mask import RING, Grey, Mask, cut_out, median_background, person_mask
-
-__all__ = [
-    "background_without", "cut_out", "median_background", "paste_person", "person_mask", "stand_still",
-    "swap_background",
-]  # fmt: skip
+from training.mask import RING, Grey, Mask
 
 MEAN_OF_DIFFERENCE: Final = 1.13
 """Mean of |a - b| for two normal values of deviation 1."""

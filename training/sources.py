@@ -7,15 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from training.distributed import World
-from training.footage import load_clips
+from training.footage import CACHE, load_clips
 from training.index import HoldOut, both_classes, hold_out, read_indexes, trainable
 from training.options import TrainConfig
 from training.rendered import ClipFolders
 from training.samples import STORED, Sample, mined_sample, real_sample
 from training.windows import Windows
-
-CACHE = Path("runs/cache")
-"""Decoded real footage."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,11 +22,11 @@ from training import checkpoint as store
 from training.ablation.figures import Figures, accuracies, cost
 from training.ablation.report import measured, put, write
 from training.ablation.variants import Variant, chosen
+from training.footage import CACHE
 from training.index import Clip, read_indexes
 from training.judged import open_model, score_clips
 from training.record import CHOSEN, LAST
 
-CACHE: Final = Path("runs/cache")
 FIGURES: Final = "figures.json"
 SETTINGS: Final = "settings.json"
 

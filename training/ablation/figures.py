@@ -18,12 +18,11 @@ from training.judged import Scored
 from training.metrics import AFTER_FALL_S, BEFORE_FALL_S, level_at, nearest_rank, smooth
 from training.networks import FallNetwork, NetworkConfig, build, parse_network
 from training.scoring import WindowFigures, evidence, window_figures
+from training.table import SMOOTHING_S
 from training.zoo.sheet import facts
 
 FALSE_SHARE: Final = 0.05
 """Of the everyday windows: the level at which delays are taken (MODEL.md I.8)."""
-
-SMOOTHING_S: Final = (0.0, 0.5)
 
 WINDOW_STEPS: Final = 40
 ROUNDS: Final = 9

@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from device.labels import EMPTY, FALLING, INDEX, LABELS
+from device.labels import FALLING, INDEX, LABELS
 
 FORMAT: Final = 2
 PEOPLE: Final = 2
@@ -112,8 +112,3 @@ def _flaw(clip: Clip) -> str:
 def is_fall(clip: Clip) -> bool:
     """Whether a fall can be seen in the clip."""
     return bool((clip.label == INDEX[FALLING]).any())
-
-
-def is_empty(clip: Clip) -> bool:
-    """Whether nobody can be seen in any step."""
-    return bool((clip.label == INDEX[EMPTY]).all())

@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 from training.synth.motion import heading_of
 from training.synth.people import Figure
 from training.synth.poses import Vector
+from training.synth.simulate import STEPS_PER_S
 
 Rgb = tuple[float, float, float]
 Span = tuple[float, float]
 """From and to in seconds of the story."""
 ALWAYS: Final[Span] = (0.0, float("inf"))
-STEP_S: Final = 0.1
+STEP_S: Final = 1.0 / STEPS_PER_S
 UNSEEN_M: Final = -5.0
 """Below the floor: where a thing is while nobody uses it."""
 

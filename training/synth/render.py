@@ -19,8 +19,6 @@ from training.synth.shadows import cast
 
 WIDTH: Final = 256
 HEIGHT: Final = 192
-MASK_WIDTH: Final = 128
-MASK_HEIGHT: Final = 96
 MAX_GEOMS: Final = 600
 
 SHADOW_PARTS: Final = (
