@@ -244,7 +244,7 @@ def test_a_passer_by_is_whole_stands_behind_and_is_known(tmp_path: Path) -> None
     assert theirs.any()
     assert (both.grey[fall.people] <= 40).all(), "20, and a soft edge: nobody stands before the one who falls"
     assert np.abs(both.grey[theirs].astype(int) - 60).mean() < 20
-    far = np.asarray(cv2.dilate(both.people.any(axis=0).astype(np.uint8), np.ones((5, 5)))) == 0
+    far = np.asarray(cv2.dilate(np.asarray(both.people.any(axis=0), np.uint8), np.ones((5, 5)))) == 0
     assert (both.grey[:, far] == fall.grey[:, far]).all(), "their room stays behind"
     assert both.look.moved.sum() == pytest.approx(1, abs=1e-5)
     assert (both.height == np.fmin(fall.height, calm.height)).all()
