@@ -189,7 +189,7 @@ class NightSensor:
         (width, height), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_PLAIN, 1.2, 1)
         cv2.rectangle(shown, (8, 8), (20 + width, 20 + height), 0, -1)
         cv2.putText(shown, text, (14, 14 + height), cv2.FONT_HERSHEY_PLAIN, 1.2, 235, 1, cv2.LINE_AA)
-        return shown
+        return np.asarray(shown, np.uint8)
 
 
 def encode(frames: Iterator[NDArray[np.uint8]], path: Path) -> None:
