@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from device.labels import FALLING, FLOOR, LOW, UPRIGHT
+from device.labels import FALLING, FLOOR, LOW, LYING, SEATED, UPRIGHT
 from tests.conftest import SHARED
 from training.synth.crawling import HandsAndKnees
 from training.synth.fall_catalogue import AFTER_FALLS, FALLS, NEAR_FALLS
@@ -19,6 +19,7 @@ from training.synth.motion import Gait, Target
 from training.synth.people import JOINT_INDEX, JOINTS, Figure, Look
 from training.synth.poses import named_pose, turn_quaternion
 from training.synth.replayed import MOST_CROUCH, RecordedWalk, get_up
+from training.synth.rooms import Item
 from training.synth.scene import SITS_AFTER, Scene, SceneRefusedError, _first, make_scene
 from training.synth.simulate import Track
 
@@ -56,10 +57,11 @@ def test_every_kind_of_fall_ends_down_and_is_labelled_as_the_physics_says(name: 
         assert body.head[fall.start, 2] - body.head[fall.start : fall.end + 1, 2].min() > 0.2
         assert body.speed[fall.start : fall.end].max() > 0.35
         assert body.lost[fall.start : fall.end].all(), "nothing holds the body while it falls"
-        assert labels[fall.end] in ((FLOOR, LOW) if name in SITS_AFTER else (FLOOR,))
+        landing = scene.room.seats if name == "fall_onto_bed" else ()
+        assert labels[fall.end] in ((LYING, SEATED) if landing else (FLOOR, LOW) if name in SITS_AFTER else (FLOOR,))
         assert scene.filmed.start <= fall.start < scene.filmed.stop
         for person, words in zip(scene.trace.tracks, scene.labels, strict=True):
-            assert check_labels(person, words) == []
+            assert check_labels(person, words, landing) == []
 
 
 def test_slides_are_slow_and_falls_are_fast() -> None:
@@ -149,6 +151,21 @@ def test_sitting_against_a_wall_ends_a_slide_only_where_it_may() -> None:
     assert ends_down(slide, labels, 0.45, sits=True)
     assert not ends_down(slide, labels, 0.45)
     assert not ends_down(slide, labels, 0.95, sits=True), "the head sank by 0.85 m only"
+
+
+def test_a_fall_onto_a_bed_ends_on_it_only_where_it_may() -> None:
+    bed = Item("bed", (0.0, 0.0), (1.0, 0.5), 0.0, 0.9, seat_m=0.5)
+    head = [1.6, 1.5, 1.3, 1.0, 0.8, 0.7] + [0.65] * 12
+    drop = track(head, [0.5] * 6 + [0.0] * 12, [True] * 18, [0.9, 0.8, 0.7, 0.65, 0.62, 0.6] + [0.6] * 12)
+    fall = find_fall(drop, (bed,))
+    assert fall is not None
+    assert (fall.start, fall.end) == (0, 6)
+    labels = [FALLING] * 6 + [LYING] * 12
+    assert ends_down(drop, labels, 0.45, landing=(bed,))
+    assert not ends_down(drop, labels, 0.45), "without a bed that body never came to rest"
+    assert not ends_down(drop, [FALLING] * 6 + [FLOOR] * 12, 0.45, landing=(bed,)), "off the bed again"
+    assert check_labels(drop, labels, (bed,)) == []
+    assert check_labels(drop, labels) == ["the fall before step 6 ends lying and not down"]
 
 
 def test_labels_that_contradict_the_physics_are_named() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -19,7 +18,7 @@ from training.synth.day_run import DayRun, render_day
 from training.synth.film import Options, make_clip
 from training.synth.sheet import statistics, write_sheet
 from training.synth.textures import DataFileError
-from training.synth.workers import Outcome, finished
+from training.synth.workers import Outcome, Rendered, finished, run_jobs
 
 DEFAULT_DATA: Final = Path(__file__).resolve().parents[3] / "shared" / "data"
 PROGRESS: Final = "PROGRESS"
@@ -139,10 +138,11 @@ def run(args: argparse.Namespace) -> int:
     for leftover in args.out.glob(".clip_*.tmp"):
         leftover.unlink(missing_ok=True)
     options = Options(args.steps, _material(args.data))
-    failed = _run_jobs(args, [(args.seed, index, options, args.out) for index in missing])
-    if failed is None:
+    done = _render_all(args, [(args.seed, index, options, args.out) for index in missing])
+    if done.interrupted:
         print("fallwatch synth: interrupted; run the same command again to go on", file=sys.stderr)
         return 1
+    failed = done.failed
     print(statistics(_clips(args)))
     if args.sheet:
         try:
@@ -154,29 +154,17 @@ def run(args: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def _run_jobs(args: argparse.Namespace, jobs: list[Job]) -> list[str] | None:
-    """Render all jobs with a progress bar; reasons of failures, or None when interrupted."""
-    failed: list[str] = []
-    there, began = args.clips - len(jobs), time.monotonic()
+def _render_all(args: argparse.Namespace, jobs: list[Job]) -> Rendered:
+    """Render all jobs with a progress bar."""
+    there = args.clips - len(jobs)
+
+    def note(made: int) -> None:
+        # On a full disk the next clip says so; this file is a courtesy.
+        with contextlib.suppress(OSError):
+            (args.out / PROGRESS).write_text(f"clips: {there + made} of {args.clips}\n")
+
     bar = tqdm(total=args.clips, initial=there, unit="clip", desc="synth", mininterval=2.0)
-    made = 0
-    try:
-        for outcome in finished(_render, jobs, args.workers):
-            if outcome.reason:
-                failed.append(outcome.reason)
-            else:
-                made += 1
-            if outcome.hopeless:
-                break
-            bar.update(1)
-            # On a full disk the next clip says so; this file is a courtesy.
-            with contextlib.suppress(OSError):
-                (args.out / PROGRESS).write_text(f"clips: {there + made} of {args.clips}\n")
-    except KeyboardInterrupt:
-        return None
-    finally:
-        bar.close()
-    if made:
-        seconds = time.monotonic() - began
-        print(f"rendered {made} clips in {seconds:.0f} s, {made / seconds:.2f} clips/s")
-    return failed
+    done = run_jobs(finished(_render, jobs, args.workers), bar, note)
+    if done.made and not done.interrupted:
+        print(f"rendered {done.made} clips in {done.seconds:.0f} s, {done.made / done.seconds:.2f} clips/s")
+    return done

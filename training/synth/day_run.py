@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import sys
-import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from device.labels import FLOOR, INDEX, LABELS
 from training.pieces import Piece, read_piece, write_piece
 from training.synth.day import FORMAT, DayOptions, make_piece
 from training.synth.simulate import STEPS_PER_S
-from training.synth.workers import Outcome, finished
+from training.synth.workers import Outcome, Rendered, finished, run_jobs
 
 COLUMNS: Final = 12
 TILE: Final = (160, 120)
@@ -99,41 +98,29 @@ def render_day(run: DayRun, options: DayOptions) -> int:
         return 2
     for leftover in run.out.glob(".day_*.tmp"):
         leftover.unlink(missing_ok=True)
-    failed = _run_jobs(run, options, missing)
-    if failed is None:
+    done = _render_all(run, options, missing)
+    if done.interrupted:
         print("fallwatch synth: interrupted; run the same command again to go on", file=sys.stderr)
         return 1
     there = [path for i in range(run.pieces(options)) if (path := piece_path(run.out, i)).exists()]
     print(statistics(read_piece(path) for path in there))
     if run.sheet and there:
         write_sheet([read_piece(path) for path in there[:SHEET_PIECES]], run.sheet)
-    for reason in failed:
+    for reason in done.failed:
         print(f"fallwatch synth: {reason}", file=sys.stderr)
-    return 1 if failed else 0
+    return 1 if done.failed else 0
 
 
-def _run_jobs(run: DayRun, options: DayOptions, missing: Sequence[int]) -> list[str] | None:
-    """Render pieces with a progress bar; reasons of failures, or None when interrupted."""
-    failed: list[str] = []
-    total, began, made = run.pieces(options), time.monotonic(), 0
+def _render_all(run: DayRun, options: DayOptions, missing: Sequence[int]) -> Rendered:
+    """Render pieces with a progress bar."""
+    total = run.pieces(options)
     jobs: list[Job] = [(run.seed, index, options, run.out) for index in missing]
     bar = tqdm(total=total, initial=total - len(jobs), unit="piece", desc="day", mininterval=2.0)
-    try:
-        for outcome in finished(_render, jobs, run.workers):
-            failed += [outcome.reason] if outcome.reason else []
-            made += not outcome.reason
-            if outcome.hopeless:
-                break
-            bar.update(1)
-    except KeyboardInterrupt:
-        return None
-    finally:
-        bar.close()
-    if made:
-        seconds = time.monotonic() - began
-        print(f"rendered {made * options.piece_s / 3600:.2f} h in {seconds / 60:.1f} min, "
-              f"{1000 * seconds / (made * options.steps):.1f} ms a step")  # fmt: skip
-    return failed
+    done = run_jobs(finished(_render, jobs, run.workers), bar)
+    if done.made and not done.interrupted:
+        print(f"rendered {done.made * options.piece_s / 3600:.2f} h in {done.seconds / 60:.1f} min, "
+              f"{1000 * done.seconds / (done.made * options.steps):.1f} ms a step")  # fmt: skip
+    return done
 
 
 def statistics(pieces: Iterable[Piece]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from device.labels import FLOOR, LYING, SEATED
-from training.synth import aided, company, crawling, everyday
+from training.synth import aided, company, crawling, everyday, furniture_falls
 from training.synth.everyday import at_seat, doing, in_bed, seated
 from training.synth.stage import SEATS, Behaviour
 
@@ -27,6 +27,11 @@ EVERYDAY: Final[dict[str, Behaviour]] = {
     "sit_slump": Behaviour(everyday.sit_slump, "everyday", 1.0, SEATS, shows=(SEATED,)),
     "sit_edge": Behaviour(everyday.sit_edge, "everyday", 0.7, CHAIRS, shows=(SEATED,)),
     "rise": Behaviour(everyday.rise, "everyday", 1.2, SEATS),
+    "drop_onto_bed": Behaviour(furniture_falls.drops_onto_bed, "everyday", 1.5, BEDS, shows=(SEATED,)),
+    "wheelchair_bow": Behaviour(
+        seated("tie_shoes", ("wheelchair",)), "everyday", 0.5, ("wheelchair",), shows=(SEATED,)
+    ),
+    "wheelchair_doze": Behaviour(seated("doze", ("wheelchair",)), "everyday", 0.3, ("wheelchair",), shows=(SEATED,)),
     "seated": Behaviour(seated("fidget"), "everyday", 0.7, SEATS),
     "watch_tv": Behaviour(seated("watch"), "everyday", 0.4, SEATS),
     "doze": Behaviour(seated("doze"), "everyday", 0.8, CHAIRS),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from training.synth import companions, near_falls, stories
+from training.synth import companions, furniture_falls, near_falls, stories
 from training.synth.aftermath import gets_up
 from training.synth.script import Script
 from training.synth.stage import SEATS, Behaviour, Stage
@@ -41,6 +41,11 @@ FALLS: Final[dict[str, Behaviour]] = {
     ),
     "fall_wall_slide": Behaviour(stories.wall_slide, "fall", 1.0, window="fall"),
     "fall_seat_slide": Behaviour(stories.seat_slide, "fall", 1.0, SEATS, window="fall"),
+    "fall_onto_bed": Behaviour(furniture_falls.onto_bed, "fall", 1.5, ("bed", "bed", "sofa"), window="fall"),
+    "fall_wheelchair": Behaviour(furniture_falls.out_of_wheelchair, "fall", 0.6, ("wheelchair",), window="fall"),
+    "fall_wheelchair_slide": Behaviour(
+        furniture_falls.slides_out_of_wheelchair, "fall", 0.4, ("wheelchair",), window="fall"
+    ),
     "fall_beside_another": Behaviour(companions.beside_another, "fall", 2.0, people=2, window="fall"),
     "fall_walked_along": Behaviour(companions.walked_along, "fall", 1.2, people=2, window="fall"),
 }

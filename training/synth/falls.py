@@ -161,6 +161,18 @@ def out_of_bed(figure: Figure, rng: np.random.Generator, angle: float) -> Lose:
     )  # fmt: skip
 
 
+def onto(figure: Figure, rng: np.random.Generator, angle: float) -> Lose:
+    """Over the edge of a bed or a sofa towards `angle`: hips and trunk go together, the knees give way or not."""
+    when = (0.0, float(rng.uniform(0.15, 0.4)))
+    speed = float(rng.uniform(0.8, 1.4))
+    pushes = (_kick("chest", angle, 0.6 * speed, figure, when), _kick("pelvis", angle, 0.5 * speed, figure, when))
+    reflex = str(rng.choice(["sprawl", "slack", "throw_arms", "brace"]))
+    return Lose(
+        LOSE_S, varied(reflex, rng, spread_deg=15), float(rng.uniform(0.02, 0.2)), float(rng.uniform(0.4, 1.2)),
+        pushes, wriggle=_wriggle(rng),
+    )  # fmt: skip
+
+
 def missed_seat(figure: Figure, rng: np.random.Generator, heading: float) -> Lose:
     """Half way down the seat is not where it should be: backward onto the floor."""
     when = (0.0, 0.25)

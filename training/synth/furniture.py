@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 
+from training.synth.aids import WHEELCHAIR
 from training.synth.builder import Builder
 from training.synth.gltf import read_shape
 from training.synth.rooms import Item
@@ -260,12 +261,25 @@ def lamp(builder: Builder, item: Item) -> None:
     builder.post(item, (0, 0, h), (0.16, 0.13), builder.material(None, glow=float(rng.choice([0.0, 0.9]))))
 
 
+def wheelchair(builder: Builder, item: Item) -> None:
+    """Parked, its brakes on: seat and back bear a body, the rest is only seen."""
+    turn = [float(np.cos(item.yaw / 2)), 0.0, 0.0, float(np.sin(item.yaw / 2))]
+    frame = builder.spec.worldbody.add_body(pos=[*item.centre, 0.0], quat=turn)
+    red, green, blue = (float(v) for v in builder.rng.uniform(0.05, 0.7, 3))
+    for shape in WHEELCHAIR:
+        shape.add(frame, (red, green, blue))
+    cloth = builder.soft()
+    builder.part(item, (0.02, 0, 0.44), (0.22, 0.22, 0.026), cloth)
+    builder.part(item, (-0.22, 0, 0.70), (0.021, 0.22, 0.24), cloth)
+
+
 PARTS: Final[dict[str, Callable[[Builder, Item], None]]] = {
     "bed": bed,
     "sofa": sofa,
     "armchair": sofa,
     "chair": chair,
     "toilet": toilet,
+    "wheelchair": wheelchair,
     "table": table,
     "wardrobe": cupboard,
     "chest": cupboard,

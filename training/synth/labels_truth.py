@@ -28,6 +28,8 @@ CHECK_DROP_M: Final = 0.2
 CHECK_SPEED_M_S: Final = 0.35
 CHECK_UPRIGHT_M: Final = 0.38
 """Bounds of check_labels: the lowest fall is out of a low bed, the slowest a slide; a standing child's hips."""
+LANDED_M: Final = 0.30
+"""A pelvis no higher over a bed or a sofa has landed on it."""
 FLOOR_HEAD_M: Final = 0.60
 FLOOR_PELVIS_M: Final = 0.34
 FLOOR_CHEST_M: Final = 0.36
@@ -59,11 +61,11 @@ def tilt_of(track: Track) -> Vector:
     return np.asarray(np.arccos(np.clip(up[:, 2] / np.linalg.norm(up, axis=1), -1, 1)))
 
 
-def _seat_under(pelvis: Vector, seats: Sequence[Item], figure: Figure) -> bool:
-    """Whether the pelvis rests on a seat or a bed."""
+def _seat_under(pelvis: Vector, seats: Sequence[Item], most_m: float) -> bool:
+    """Whether the pelvis rests on a seat or a bed, at most `most_m` over it."""
     for item in seats:
         above = float(pelvis[2]) - item.seat_m
-        if item.distance((float(pelvis[0]), float(pelvis[1]))) < 0.06 and -0.06 < above < figure.seat_m + 0.20:
+        if item.distance((float(pelvis[0]), float(pelvis[1]))) < 0.06 and -0.06 < above < most_m:
             return True
     return False
 
@@ -89,7 +91,7 @@ class Moment:
 def posture(body: Moment, figure: Figure, seats: Sequence[Item]) -> str:
     """The label of a body from one moment of physics; never `falling`, which takes time to see."""
     pelvis, head, tilt = body.pelvis, body.head, body.tilt
-    if _seat_under(pelvis, seats, figure):
+    if _seat_under(pelvis, seats, figure.seat_m + 0.20):
         least_tilt = BED_TILT if body.foot_m > pelvis[2] - LEG_UP_M else FLAT_TILT
         leg_up = body.other_foot_m > pelvis[2] - LEG_UP_M
         return LYING if leg_up and tilt > least_tilt and head[2] < pelvis[2] + 0.35 else SEATED
@@ -100,14 +102,14 @@ def posture(body: Moment, figure: Figure, seats: Sequence[Item]) -> str:
     return SEATED if _beside_seat(pelvis, seats) and tilt < BED_TILT else LOW
 
 
-def find_fall(track: Track) -> Fall | None:
+def find_fall(track: Track, landing: Sequence[Item] = ()) -> Fall | None:
     """The first fall in a track, or None when balance was never lost or was caught again every time.
 
-    `end` is the track's length when rest never came.
+    landing: furniture on which a fall may come to rest. `end` is the track's length when rest never came.
     """
     edges = np.flatnonzero(np.diff(np.concatenate([[False], track.lost, [False]]).astype(int)))
     for start, stop in edges.reshape(-1, 2):
-        end = _rest(track, int(start), int(stop))
+        end = _rest(track, int(start), int(stop), landing)
         if end is None and stop < len(track.lost) and track.head[stop, 2] > CAUGHT_SHARE * track.head[start, 2]:
             continue
         end = len(track.lost) if end is None else end
@@ -115,9 +117,10 @@ def find_fall(track: Track) -> Fall | None:
     return None
 
 
-def _rest(track: Track, start: int, stop: int) -> int | None:
+def _rest(track: Track, start: int, stop: int, landing: Sequence[Item]) -> int | None:
     """The first step of a loss of balance at which the body is down, still and sinks no further; None without rest."""
-    slow, head = (track.speed < REST_M_S) & (track.pelvis[:, 2] < FLOOR_PELVIS_M), track.head[:, 2]
+    landed = np.array([_seat_under(pelvis, landing, LANDED_M) for pelvis in track.pelvis])
+    slow, head = (track.speed < REST_M_S) & (landed | (track.pelvis[:, 2] < FLOOR_PELVIS_M)), track.head[:, 2]
     for step in range(start + 4, stop - REST_STEPS + 1):
         sinks = head[step] - head[step : min(stop, step + SETTLED_STEPS)].min()
         if slow[step : step + REST_STEPS].all() and sinks < SETTLED_M:
@@ -125,35 +128,41 @@ def _rest(track: Track, start: int, stop: int) -> int | None:
     return None
 
 
-def person_labels(track: Track, figure: Figure, seats: Sequence[Item]) -> list[str]:
-    """One label a step for one person, visible or not."""
+def person_labels(track: Track, figure: Figure, seats: Sequence[Item], landing: Sequence[Item] = ()) -> list[str]:
+    """One label a step for one person, visible or not. landing: furniture on which a fall may come to rest."""
     tilt = tilt_of(track)
     heights = np.column_stack([track.chest[:, 2], track.feet, tilt])
     moments = [Moment(p, h, *map(float, row)) for p, h, row in zip(track.pelvis, track.head, heights, strict=True)]
     labels = [posture(moment, figure, seats) for moment in moments]
-    fall = find_fall(track)
+    fall = find_fall(track, landing)
     if fall is not None:
         labels[fall.start : fall.end] = [FALLING] * (fall.end - fall.start)
     return labels
 
 
-def ends_down(track: Track, labels: Sequence[str], min_drop_m: float, sits: bool = False) -> bool:
+def ends_down(
+    track: Track, labels: Sequence[str], min_drop_m: float, sits: bool = False, landing: Sequence[Item] = ()
+) -> bool:
     """Whether a fall is one: it came to rest in LONGEST_FALL_S, on the floor, after a real drop.
 
-    sits: sitting on the floor is an end as well (a slide down a wall).
+    sits: sitting on the floor is an end as well (a slide down a wall); landing: on this furniture instead of the floor.
     """
-    fall = find_fall(track)
+    fall = find_fall(track, landing)
     if fall is None or fall.end >= len(labels) or fall.drop_m < min_drop_m:
         return False
     after = labels[fall.end : fall.end + 10]
-    down = after.count(FLOOR)
+    down = after.count(LYING) + after.count(SEATED) if landing else after.count(FLOOR)
     if sits and track.pelvis[fall.end, 2] < FLOOR_PELVIS_M:
         down += after.count(LOW)
     return fall.end - fall.start <= LONGEST_FALL_S * STEPS_PER_S and down >= 0.9 * len(after)
 
 
-def check_labels(track: Track, labels: Sequence[str]) -> list[str]:
-    """What the physics says against the labels of one person, one sentence a contradiction; empty when they agree."""
+def check_labels(track: Track, labels: Sequence[str], landing: Sequence[Item] = ()) -> list[str]:
+    """What the physics says against the labels of one person, one sentence a contradiction; empty when they agree.
+
+    landing: furniture on which a fall may come to rest.
+    """
+    ends = (FLOOR, LOW, LYING, SEATED) if landing else (FLOOR, LOW)
     names = np.array(labels)
     falling, floor, upright = names == FALLING, names == FLOOR, names == UPRIGHT
     head, pelvis, found = track.head[:, 2], track.pelvis[:, 2], []
@@ -164,7 +173,7 @@ def check_labels(track: Track, labels: Sequence[str]) -> list[str]:
             found.append(f"steps {start}-{stop} are called falling but the head sinks only {drop:.2f} m")
         if track.speed[start:stop].max() < CHECK_SPEED_M_S:
             found.append(f"steps {start}-{stop} are called falling but nothing moves faster than {CHECK_SPEED_M_S} m/s")
-        if stop < len(names) and names[stop] not in (FLOOR, LOW):
+        if stop < len(names) and names[stop] not in ends:
             found.append(f"the fall before step {stop} ends {names[stop]} and not down")
     if (floor & ((head > FLOOR_HEAD_M) | (pelvis > FLOOR_PELVIS_M))).any():
         found.append("a step is called floor but the body is high")

@@ -85,6 +85,7 @@ _SIZES: Final[dict[str, tuple[_Range, _Range, _Range, _Range]]] = {
     "sofa": ((0.40, 0.46), (0.65, 1.05), (0.72, 0.95), (0.36, 0.48)),
     "armchair": ((0.38, 0.44), (0.38, 0.46), (0.8, 1.1), (0.38, 0.50)),
     "chair": ((0.21, 0.24), (0.20, 0.24), (0.82, 1.0), (0.42, 0.50)),
+    "wheelchair": ((0.24, 0.24), (0.25, 0.25), (0.95, 0.95), (0.465, 0.465)),
     "toilet": ((0.33, 0.36), (0.18, 0.20), (0.78, 0.85), (0.42, 0.50)),
     "table": ((0.35, 0.5), (0.4, 0.8), (0.68, 0.78), (0, 0)),
     "wardrobe": ((0.27, 0.33), (0.4, 0.9), (1.6, 2.1), (0, 0)),
@@ -102,7 +103,7 @@ _SIZES: Final[dict[str, tuple[_Range, _Range, _Range, _Range]]] = {
     "lamp": ((0.14, 0.18), (0.14, 0.18), (1.3, 1.7), (0, 0)),
     "rug": ((0.5, 1.0), (0.7, 1.4), (0.012, 0.016), (0, 0)),
 }
-_FREE_STANDING: Final = ("chair", "table", "rug", "armchair", "stool")
+_FREE_STANDING: Final = ("chair", "table", "rug", "armchair", "stool", "wheelchair")
 
 
 @dataclass(frozen=True)
@@ -130,15 +131,17 @@ ROOM_KINDS: Final[dict[str, RoomKind]] = {
         0.36, (1.7, 2.9), (1.6, 2.5), ("bed",),
         (("nightstand", 0.7), ("wardrobe", 0.5), ("chest", 0.35), ("armchair", 0.35), ("chair", 0.45), ("tv", 0.3),
          ("table", 0.2), ("bed", 0.15), ("rug", 0.25), ("lamp", 0.25), ("plant", 0.15), ("shelf", 0.2)),
-        ("sofa", "stool"),
+        ("sofa", "stool", "wheelchair"),
     ),
     "day_room": RoomKind(
         0.30, (1.9, 3.5), (1.7, 2.9), (),
         (("armchair", 0.7), ("armchair", 0.45), ("armchair", 0.3), ("sofa", 0.5), ("chair", 0.6), ("chair", 0.5),
          ("table", 0.6), ("tv", 0.6), ("shelf", 0.4), ("chest", 0.3), ("rug", 0.35), ("plant", 0.4), ("lamp", 0.3)),
+        ("wheelchair",),
     ),
     "corridor": RoomKind(
-        0.12, (2.4, 4.4), (0.85, 1.3), (), (("chair", 0.3), ("chest", 0.25), ("plant", 0.25), ("armchair", 0.12))
+        0.12, (2.4, 4.4), (0.85, 1.3), (), (("chair", 0.3), ("chest", 0.25), ("plant", 0.25), ("armchair", 0.12)),
+        ("wheelchair",),
     ),
     "bathroom": RoomKind(
         0.11, (1.25, 1.8), (1.15, 1.7), ("toilet", "basin"),

@@ -28,11 +28,12 @@ from training.synth.stage import PREFIXES, Stage, child_of
 
 MIN_DROP_M: Final = {
     "fall_out_of_bed": 0.25, "fall_from_seat": 0.35, "fall_seat_slide": 0.3, "fall_sitting_down": 0.3,
-    "fall_rising": 0.35, "fall_wall_slide": 0.45, "fall_against": 0.45,
+    "fall_rising": 0.35, "fall_wall_slide": 0.45, "fall_against": 0.45, "fall_onto_bed": 0.45,
+    "fall_wheelchair": 0.35, "fall_wheelchair_slide": 0.3,
 }  # fmt: skip
 """How far the head must sink in a fall that does not begin standing, or that may end sitting."""
 OTHER_DROP_M: Final = 0.6
-SITS_AFTER: Final = ("fall_wall_slide", "fall_seat_slide")
+SITS_AFTER: Final = ("fall_wall_slide", "fall_seat_slide", "fall_wheelchair_slide")
 MOST_STRAIN_M: Final = 0.25
 """Twice what the hardest free movement (sitting down hard) strains: measured 0.13 m at most."""
 MOST_STEPS: Final = (250, 700)
@@ -109,8 +110,8 @@ def make_scene(name: str, steps: int, rng: np.random.Generator, data: Path | Non
     model = compile_stage(stage, decor, shadows, size)
     total = _length(behaviour, scripts, steps)
     trace, labels = play(model, stage, scripts, total)
-    _check(name, behaviour, trace, labels, room)
-    fall = find_fall(trace.tracks[0]) if trace.tracks else None
+    _check(name, trace, labels, stage)
+    fall = find_fall(trace.tracks[0], stage.landing) if trace.tracks else None
     first = _first(behaviour, fall, total, steps, rng)
     return Scene(name, room, model, figures, trace, labels, slice(first, first + steps), fall, shadows)
 
@@ -136,7 +137,9 @@ def play(model: Any, stage: Stage, scripts: list[Script], steps: int) -> tuple[T
     starts = [start_of(script, person) for script, person in zip(scripts, people, strict=True)]
     trace = simulate(model, people, starts, steps)
     trace = Trace(drive_props(model, trace.qpos, stage.props, by_prefix), trace.tracks)
-    labels = tuple(person_labels(t, f, stage.room.seats) for t, f in zip(trace.tracks, stage.figures, strict=True))
+    landings = (stage.landing, ())
+    labels = tuple(person_labels(track, figure, stage.room.seats, landing)
+                   for track, figure, landing in zip(trace.tracks, stage.figures, landings, strict=False))  # fmt: skip
     return trace, seated_labels(labels, trace.tracks, wheelchair_paths(model, trace.qpos, stage.props))
 
 
@@ -160,21 +163,23 @@ def _first(behaviour: Behaviour, fall: Fall | None, total: int, steps: int, rng:
     return int(rng.integers(0, last + 1))
 
 
-def _check(name: str, behaviour: Behaviour, trace: Trace, labels: tuple[list[str], ...], room: Room) -> None:
+def _check(name: str, trace: Trace, labels: tuple[list[str], ...], stage: Stage) -> None:
     """The physics must have made the story true."""
+    behaviour = CATALOGUE[name]
     for track in trace.tracks:
-        out = np.abs(track.pelvis[:, :2]) > np.array(room.half) + 0.05
+        out = np.abs(track.pelvis[:, :2]) > np.array(stage.room.half) + 0.05
         if out.any() or (track.pelvis[:, 2] < 0.02).any():
             raise SceneRefusedError("somebody left the room through a wall")
         if track.strain_m > MOST_STRAIN_M:
             raise SceneRefusedError("furniture kept somebody from where they wanted to go")
     if behaviour.window in ("fall", "after"):
-        if not ends_down(trace.tracks[0], labels[0], MIN_DROP_M.get(name, OTHER_DROP_M), name in SITS_AFTER):
-            raise SceneRefusedError("the fall did not end on the floor")
+        least_m, sits = MIN_DROP_M.get(name, OTHER_DROP_M), name in SITS_AFTER
+        if not ends_down(trace.tracks[0], labels[0], least_m, sits, stage.landing):
+            raise SceneRefusedError("the fall did not end where it should")
     elif any(FALLING in person or (FLOOR in person and not behaviour.on_purpose) for person in labels):
         raise SceneRefusedError("somebody lies on the floor in an everyday story")
     if not {label for person in labels for label in person}.issuperset(behaviour.shows):
         raise SceneRefusedError(f"nobody came to be {' and '.join(behaviour.shows)}")
-    for track, person in zip(trace.tracks, labels, strict=True):
-        for problem in check_labels(track, person):
+    for track, person, landing in zip(trace.tracks, labels, (stage.landing, ()), strict=False):
+        for problem in check_labels(track, person, landing):
             raise SceneRefusedError(problem)

@@ -11,7 +11,7 @@ import numpy as np
 from training.synth.mocap import Motions
 from training.synth.people import Figure
 from training.synth.props import Prop
-from training.synth.rooms import Room
+from training.synth.rooms import Item, Room
 from training.synth.script import Script
 
 PREFIXES: Final = ("a_", "b_")
@@ -20,13 +20,17 @@ PREFIXES: Final = ("a_", "b_")
 
 @dataclass
 class Stage:
-    """What a behaviour writes for: the room, the chance, the people. It may put things of its own into `props`."""
+    """What a behaviour writes for: the room, the chance, the people. It may put things of its own into `props`.
+
+    landing: furniture on which the first person's fall may come to rest; without any it is the floor.
+    """
 
     room: Room
     rng: np.random.Generator
     figures: tuple[Figure, ...]
     props: list[Prop] = field(default_factory=list)
     motions: Motions | None = None
+    landing: tuple[Item, ...] = ()
 
     def script(self, person: int = 0) -> Script:
         """An empty story for one of the people."""

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
+
+from tqdm import tqdm
 
 Job = TypeVar("Job")
 
@@ -31,3 +34,36 @@ def finished(render: Callable[[Job], Outcome], jobs: Sequence[Job], workers: int
         return
     with multiprocessing.get_context("spawn").Pool(workers, _leave_interrupts_to_the_parent) as pool:
         yield from pool.imap_unordered(render, jobs)
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """What a run of jobs came to: files made, reasons of those that failed, seconds, whether Ctrl-C ended it."""
+
+    made: int
+    failed: list[str]
+    seconds: float
+    interrupted: bool = False
+
+
+def run_jobs(
+    outcomes: Iterator[Outcome], bar: tqdm[None], progress: Callable[[int], None] = lambda made: None
+) -> Rendered:
+    """Count outcomes on a progress bar until the last, a hopeless one or Ctrl-C; progress: told how many were made."""
+    failed: list[str] = []
+    made, began, interrupted = 0, time.monotonic(), False
+    try:
+        for outcome in outcomes:
+            if outcome.reason:
+                failed.append(outcome.reason)
+            else:
+                made += 1
+            if outcome.hopeless:
+                break
+            bar.update(1)
+            progress(made)
+    except KeyboardInterrupt:
+        interrupted = True
+    finally:
+        bar.close()
+    return Rendered(made, failed, time.monotonic() - began, interrupted)
