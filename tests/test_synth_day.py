@@ -14,11 +14,15 @@ from device.labels import FALLING, FLOOR, INDEX, LABELS
 from training.pieces import Piece, read_piece
 from training.synth.day import DayOptions, Played, day_lights, make_piece, needs_drawing, play_piece
 from training.synth.day_run import DayRun, missing_pieces, piece_path, render_day, statistics
-from training.synth.day_story import MARKED, route
+from training.synth.day_story import APART_M, MARKED, live_together, nearest_m, planned, route
 from training.synth.layers import LayeredPainter
+from training.synth.motion import Gait, Stay, Walk
+from training.synth.people import random_figure
 from training.synth.render import Canvas, Painter
-from training.synth.rooms import Item, Room
+from training.synth.rooms import Item, Room, plan_room
 from training.synth.scene import SceneRefusedError
+from training.synth.script import Script
+from training.synth.stage import Stage
 
 SHORT = DayOptions(piece_s=8.0)
 
@@ -63,6 +67,36 @@ def test_a_way_goes_round_the_furniture_or_is_refused() -> None:
     wall = Item("wardrobe", (0.0, 0.0), (0.4, 2.0), 0.0, 2.0)
     with pytest.raises(LookupError, match="no way"):
         route(Room((2.0, 2.0), 2.5, (wall,)), (-1.0, 0.0), (1.0, 0.0), rng)
+
+
+def test_planned_ways_tell_how_near_two_people_come() -> None:
+    figure = random_figure(np.random.default_rng(0), None)
+    first, second = (Script(figure, np.random.default_rng(1), Room((3.0, 3.0), 2.5)) for _ in range(2))
+    first.start("stand", (-1.0, 0.0), 0.0)
+    first.segments.append(Walk([(-1.0, 0.0), (1.0, 0.0)], Gait(0.5), figure))
+    second.start("stand", (0.0, -1.0), 0.0)
+    second.segments.append(Stay(2.0))
+    way, waits = planned(first), planned(second)
+    assert way.shape == (40, 2)
+    assert np.allclose(way[20], [0.0, 0.0])
+    assert np.allclose(waits, [0.0, -1.0])
+    assert nearest_m(way, waits, 0.0) == pytest.approx(1.0), "hold on where the shorter story ends"
+    assert nearest_m(way, waits, 3.0) == pytest.approx(np.hypot(0.5, 1.0))
+
+
+def test_two_residents_never_walk_through_each_other() -> None:
+    met = 0
+    for seed in range(40):
+        rng = np.random.default_rng([5, seed])
+        try:
+            room = plan_room(("bed",), rng)
+            stage = Stage(room, rng, tuple(random_figure(rng, None) for _ in range(2)))
+            scripts, _ = live_together(stage, 60.0)
+        except LookupError:
+            continue
+        met += 1
+        assert nearest_m(planned(scripts[1]), planned(scripts[0]), 0.0) >= APART_M
+    assert met >= 5, "rooms with a place for two"
 
 
 def test_the_light_changes_over_a_piece() -> None:

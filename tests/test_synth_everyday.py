@@ -42,7 +42,8 @@ MUST_HAVE: dict[str, set[str]] = {
     "scrub": {LOW}, "floor_sit": {LOW}, "lie_down": {SEATED, LYING}, "get_up": {SEATED, LYING}, "sleep": IN_BED,
     "restless": IN_BED, "sit_in_bed": IN_BED, "passing": STANDS, "overtaking": STANDS, "crossing": STANDS,
     "group": STANDS, "visitor": {SEATED, UPRIGHT}, "help_rise": {SEATED, UPRIGHT}, "carer_at_bed": {LYING, UPRIGHT},
-    "crawl": {LOW}, "drop_onto_bed": {UPRIGHT, SEATED}, "wheelchair_bow": SITS, "wheelchair_doze": SITS,
+    "crawl": {LOW}, "drop_onto_bed": {UPRIGHT, SEATED}, "hurry": STANDS,
+    "wheelchair_bow": SITS, "wheelchair_doze": SITS,
     "pet": STANDS, "play": set(), "floor_on_purpose": {FLOOR, LOW}, "mat_exercise": {FLOOR, LOW}, "empty": set(),
     "empty_pet": set(),
 }  # fmt: skip

@@ -232,7 +232,7 @@ def test_recorded_gaits_walk_and_whole_motions_get_up(recordings: Path) -> None:
     assert set(motions.whole) == set(MOTION_FILES)
     for cycles in motions.gaits.values():
         for cycle in cycles:
-            assert 0.3 < cycle.stride_m / cycle.seconds < 3.0, cycle.name
+            assert 0.3 < cycle.stride_m / cycle.seconds < 4.0, cycle.name
             # Closed within a sample: the pose moves no more over the seam than anywhere else.
             steps = np.abs(np.diff(cycle.joints, axis=0, append=cycle.joints[:1])).max(axis=1)
             assert steps[-1] <= 1.5 * steps[:-1].max(), cycle.name

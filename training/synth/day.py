@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from device.labels import FALLING, FLOOR, LABELS
+from device.labels import FALLING, FLOOR, LABELS, LYING
 from device.preprocess import letterbox, to_grey
 from training.pieces import Piece
 from training.synth.bodies.shape import open_bodies
@@ -52,6 +52,11 @@ LOOK_EVERY: Final = 10
 NEEDS: Final = ((), (), ("bed",), ("bed", "armchair"), ("armchair",), ("chair", "table"), ("sofa",))
 GRACE_S: Final = 1.0
 """How far a posture on the floor may reach out of the act that it belongs to."""
+TOUCH_M: Final = 0.3
+"""Hips of two people nearer than this are one in the other: a pelvis is 0.3 to 0.4 m broad."""
+IN_BED: Final = ("sleep", "restless")
+LYING_SHARE: Final = 0.5
+"""Who sleeps or tosses lies at least this share of the time, else the furniture holds them half up."""
 SEEN_SHARE: Final = 0.6
 Span = tuple[float, float]
 
@@ -114,7 +119,17 @@ def play_piece(options: DayOptions, rng: np.random.Generator) -> Played:
 
 
 def _check(played: Played) -> None:
-    """Nobody falls, nobody is on the floor but on purpose, nobody leaves through a wall."""
+    """Nobody falls, lies on the floor but on purpose, leaves through a wall, walks through somebody or is stuck."""
+    tracks = played.trace.tracks
+    if len(tracks) == 2:
+        apart = np.linalg.norm(tracks[0].pelvis[:, :2] - tracks[1].pelvis[:, :2], axis=1)
+        if float(apart.min()) < TOUCH_M:
+            raise SceneRefusedError("two people walk through each other")
+    for episode in played.episodes:
+        steps = slice(round(episode.from_s * STEPS_PER_S), round(episode.to_s * STEPS_PER_S))
+        labels = played.labels[episode.person][steps]
+        if episode.name in IN_BED and labels.count(LYING) < LYING_SHARE * len(labels):
+            raise SceneRefusedError("somebody is stuck half lying")
     half = np.array(played.stage.room.half) + 0.05
     for track, labels in zip(played.trace.tracks, played.labels, strict=True):
         if (np.abs(track.pelvis[:, :2]) > half).any() or (track.pelvis[:, 2] < 0.02).any():

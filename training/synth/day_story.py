@@ -14,16 +14,22 @@ from training.synth.aided import frail_gait, pet_on_way
 from training.synth.aids import FRAME, ROLLATOR, Aid
 from training.synth.blanket import Blanket
 from training.synth.holding import GRIPS, hold
-from training.synth.motion import Xy, random_gait
-from training.synth.poses import LYING_POSES
+from training.synth.motion import Move, Walk, Xy, random_gait
+from training.synth.poses import LYING_POSES, Vector
 from training.synth.rooms import Item, Room, free_spot
 from training.synth.script import Script, Spot, bed_spot, seat_spot
+from training.synth.simulate import STEPS_PER_S
 from training.synth.stage import Stage
 
 WAY_MARGIN_M: Final = 0.22
 """As close as people pass furniture; a seat's place to stand keeps 0.24 m."""
 MARKED: Final = ("floor_sit", *ON_PURPOSE_ACTS)
 """Acts on the floor on purpose: where a floor alarm would be right about the posture, and wrong about the need."""
+APART_M: Final = 0.55
+"""Two people's hips keep this far apart: half a shoulder's breadth each and swinging arms."""
+LINGER_STEPS: Final = 20
+"""Who ends an act is in nobody's way for these steps: time to go on."""
+ACT_TRIES: Final = 24
 SHARES: Final = {"stand": 0.34, "seat": 0.36, "bed": 0.22, "kneel": 0.06, "floor": 0.02}
 """How often the next thing is done standing, on a seat, in bed, kneeling, or lying on the floor on purpose."""
 
@@ -56,13 +62,43 @@ def route(room: Room, start: Xy, goal: Xy, rng: np.random.Generator) -> list[Xy]
     raise LookupError("no way through the furniture")
 
 
+def planned(script: Script) -> Vector:
+    """Where a script leads its person: float64 (steps, 2), m, at STEPS_PER_S; turns on the spot stay there."""
+    rows: list[Vector] = []
+    here, began = np.zeros(2), 0.0
+    for segment in script.segments:
+        inner = getattr(segment, "inner", segment)
+        points = np.array([here])
+        if isinstance(inner, Walk):
+            points = np.array(inner.path, float)
+        elif isinstance(inner, Move) and inner.xy is not None:
+            points = np.array([here, inner.xy])
+        along = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))])
+        ticks = np.arange(np.ceil(began * STEPS_PER_S), (began + segment.duration_s) * STEPS_PER_S) / STEPS_PER_S
+        reached = (ticks - began) / max(segment.duration_s, 1e-6) * along[-1]
+        rows.append(np.stack([np.interp(reached, along, points[:, axis]) for axis in (0, 1)], axis=1))
+        here, began = points[-1], began + segment.duration_s
+    return np.concatenate(rows)
+
+
+def nearest_m(own: Vector, other: Vector, from_s: float) -> float:
+    """How close two planned ways (see planned) come from a moment on, m; each waits where it ends."""
+    steps = np.arange(int(from_s * STEPS_PER_S), max(len(own), int(from_s * STEPS_PER_S) + 1) + LINGER_STEPS)
+    gap = own[np.minimum(steps, len(own) - 1)] - other[np.minimum(steps, len(other) - 1)]
+    return float(np.linalg.norm(gap, axis=1).min())
+
+
 @dataclass
 class Life:
-    """One person's piece of a day, growing act by act; `at` is where they stand between two acts."""
+    """One person's piece of a day, growing act by act; `at` is where they stand between two acts.
+
+    others: planned ways of those who were here first; this person waits for them or goes another way.
+    """
 
     stage: Stage
     person: int
     taken: tuple[Item, ...] = ()
+    others: tuple[Vector, ...] = ()
     episodes: list[Episode] = field(default_factory=list)
     used: list[Item] = field(default_factory=list)
 
@@ -76,6 +112,7 @@ class Life:
     def live(self, seconds: float) -> None:
         """Fill the time. Raises LookupError when the room allows nothing more."""
         self._begin()
+        self._keep_apart(0.0)
         while self.script.now_s < seconds:
             self._next()
         if self.aid:
@@ -101,18 +138,30 @@ class Life:
         """One thing more; what the room has no place for is drawn again."""
         ways: dict[str, Callable[[], None]] = {"stand": self._stand, "seat": self._sit, "bed": self._lie,
                                                "kneel": self._kneel, "floor": self._floor}  # fmt: skip
-        for _ in range(12):
+        for tried in range(ACT_TRIES):
             name = str(self.rng.choice(list(SHARES), p=list(SHARES.values())))
-            kept = (len(self.script.segments), len(self.stage.props), self.at)
+            kept = (len(self.script.segments), len(self.stage.props), self.at, len(self.episodes), len(self.used))
+            began = self.script.now_s
             try:
+                if tried and self.others:
+                    self.script.stay(0.5, 8.0)
                 ways[name]()
+                self._keep_apart(began)
             except LookupError:
                 del self.script.segments[kept[0] :]
                 del self.stage.props[kept[1] :]
                 self.at = kept[2]
+                del self.episodes[kept[3] :]
+                del self.used[kept[4] :]
                 continue
             return
         raise LookupError("the room leaves no place for another act")
+
+    def _keep_apart(self, from_s: float) -> None:
+        """Raises LookupError when the story from a moment on leads into or through somebody."""
+        own = planned(self.script) if self.others else np.zeros((0, 2))
+        if any(nearest_m(own, other, from_s) < APART_M for other in self.others):
+            raise LookupError("somebody is in the way")
 
     def _go(self, goal: Xy) -> int:
         """Walk to a place; returns the number of the first piece of the walk."""
@@ -228,7 +277,7 @@ def live_together(stage: Stage, seconds: float) -> tuple[list[Script], list[Epis
     episodes: list[Episode] = []
     taken: list[Item] = []
     for person in range(len(stage.figures)):
-        life = Life(stage, person, tuple(taken))
+        life = Life(stage, person, tuple(taken), tuple(planned(script) for script in scripts))
         life.live(seconds)
         taken += life.used
         scripts.append(life.script)

@@ -22,7 +22,7 @@ from training.synth.acts_low import KNEELING_ACTS, LYING_ACTS, ON_PURPOSE_ACTS, 
 from training.synth.acts_low import lie_down as go_to_bed
 from training.synth.acts_low import sit_up as leave_bed
 from training.synth.blanket import Blanket
-from training.synth.motion import Xy, random_gait
+from training.synth.motion import Gait, Xy, random_gait
 from training.synth.poses import LYING_POSES, STANDING
 from training.synth.rooms import Item, free_spot, way_to
 from training.synth.script import Script, Spot, bed_spot, open_spot, seat_spot
@@ -142,6 +142,18 @@ def _walked(stage: Stage, speed: tuple[float, float] = (0.35, 1.4)) -> Script:
         back = path[::-1]
         script.go("stand", 0.8, yaw=heading_along(back)).walk(back, gait)
     return script
+
+
+def hurry(stage: Stage) -> list[Script]:
+    """Hurries, jogs or runs through the room, stops short, perhaps turns and hurries back: staff, grandchildren."""
+    rng = stage.rng
+    path = way_to(stage.room, free_spot(stage.room, rng, 0.4), rng, (2.0, 8.0))
+    gait = Gait(float(rng.uniform(1.4, 2.6)), float(rng.uniform(0.85, 1.1)), 0.0, float(rng.uniform(0.6, 1.2)))
+    script = stage.script().start("stand", path[0], heading_along(path)).stay(0.3, 2.0)
+    for way in (path, path[::-1], path)[: int(rng.integers(1, 4))]:
+        script.go("stand", pace(script, 0.4, 0.9), yaw=heading_along(way)).walk(way, gait)
+        script.go("stand", pace(script, 0.3, 0.6)).stay(0.2, 2.0)
+    return [script.stay(1, 3)]
 
 
 def carrying(stage: Stage) -> list[Script]:

@@ -15,6 +15,7 @@ CHAIRS: Final = ("chair", "sofa", "armchair")
 EVERYDAY: Final[dict[str, Behaviour]] = {
     "stand": Behaviour(doing("idle", 0.45), "everyday", 1.0),
     "walk": Behaviour(everyday.walk, "everyday", 2.1),
+    "hurry": Behaviour(everyday.hurry, "everyday", 0.8),
     "walk_in": Behaviour(everyday.walk, "everyday", 1.3, aim="end"),
     "walk_out": Behaviour(everyday.walk_out, "everyday", 1.3, aim="start"),
     "walk_aided": Behaviour(aided.walk_aided, "everyday", 1.7),

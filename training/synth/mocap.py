@@ -38,7 +38,7 @@ _HINGES: Final = {20: ("r_knee", -1), 29: ("r_elbow", 1), 34: ("l_knee", -1), 43
 _LOW: Final = np.radians([joint.low for joint in JOINTS])
 _HIGH: Final = np.radians([joint.high for joint in JOINTS])
 
-GAIT_FILES: Final = ("walk", "long_walk1", "long_walk2", "long_walk3", "stealthy_walk", "zombie_walk", "jog")
+GAIT_FILES: Final = ("walk", "long_walk1", "long_walk2", "long_walk3", "stealthy_walk", "zombie_walk", "jog", "run")
 MOTION_FILES: Final = ("crawl", "getup_facedown", "getup_faceup")
 
 

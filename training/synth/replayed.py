@@ -26,10 +26,14 @@ MOST_CROUCH: Final = float(np.radians(28))
 """A recording that walks with the hips bent more than this in the mean (the stealthy one) is stretched to it."""
 JOG_M_S: Final = 1.25
 """Who is faster than this may jog."""
+RUN_M_S: Final = 1.7
+"""Who is faster than this jogs or runs; walking turns to running near 2 m/s (Hreljac 1993)."""
 
 
 def pick_cycle(motions: Motions, gait: Gait, rng: np.random.Generator) -> Cycle:
     """A recorded gait that suits the speed."""
+    if gait.speed > RUN_M_S:
+        return motions.gaits[str(rng.choice(["jog", "run"]))][0]
     if gait.speed > JOG_M_S and rng.random() < 0.3:
         return motions.gaits["jog"][0]
     name = str(rng.choice(list(GAIT_SHARES), p=np.array(list(GAIT_SHARES.values())) / sum(GAIT_SHARES.values())))
