@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from device.labels import FALLING, FLOOR, LOW, LYING, SEATED, UPRIGHT
 from tests.conftest import SHARED
 from training.synth.crawling import HandsAndKnees
 from training.synth.fall_catalogue import AFTER_FALLS, FALLS, NEAR_FALLS
-from training.synth.labels_truth import Fall, check_labels, ends_down, find_fall
+from training.synth.labels_truth import Fall, check_labels, ends_down, find_fall, person_labels
 from training.synth.mocap import GAIT_FILES, MOTION_FILES, mirrored_motion, open_motions, read_motion
 from training.synth.motion import Gait, Target
 from training.synth.people import JOINT_INDEX, JOINTS, Figure, Look
@@ -165,6 +166,8 @@ def test_a_fall_onto_a_bed_ends_on_it_only_where_it_may() -> None:
     assert not ends_down(drop, labels, 0.45), "without a bed that body never came to rest"
     assert not ends_down(drop, [FALLING] * 6 + [FLOOR] * 12, 0.45, landing=(bed,)), "off the bed again"
     assert check_labels(drop, labels, (bed,)) == []
+    flat = replace(drop, chest=drop.pelvis + np.array([0.4, 0.0, 0.02]))
+    assert person_labels(flat, ANNA, (bed,), (bed,)) == labels, "legs over the edge, the trunk flat"
     assert check_labels(drop, labels) == ["the fall before step 6 ends lying and not down"]
 
 

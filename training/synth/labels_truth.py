@@ -137,6 +137,10 @@ def person_labels(track: Track, figure: Figure, seats: Sequence[Item], landing: 
     fall = find_fall(track, landing)
     if fall is not None:
         labels[fall.start : fall.end] = [FALLING] * (fall.end - fall.start)
+        # Nobody who has just fallen onto a bed sits with a flat trunk, though both legs hang over its edge.
+        for step in np.flatnonzero(track.lost & (tilt > FLAT_TILT)):
+            if landing and step >= fall.end and labels[step] == SEATED:
+                labels[step] = LYING
     return labels
 
 
