@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from tqdm import tqdm
 
 from device.labels import FALLING, FLOOR, INDEX, LABELS
 from training.pieces import Piece, read_piece
@@ -23,6 +25,7 @@ from training.synth.rooms import Item, Room, plan_room
 from training.synth.scene import SceneRefusedError
 from training.synth.script import Script
 from training.synth.stage import Stage
+from training.synth.workers import Outcome, run_jobs
 
 SHORT = DayOptions(piece_s=8.0)
 
@@ -204,6 +207,24 @@ def test_wrong_hours_are_one_sentence_and_exit_code_2(
     assert render_day(DayRun(hours, 1, tmp_path / "day"), SHORT) == 2
     assert capsys.readouterr().err.count("\n") == 1
     assert not (tmp_path / "day").exists()
+
+
+def test_jobs_are_counted_and_a_hopeless_one_ends_the_run() -> None:
+    told: list[int] = []
+    outcomes = iter([Outcome(), Outcome("no place"), Outcome(), Outcome("disk full", hopeless=True), Outcome()])
+    done = run_jobs(outcomes, tqdm(total=5, disable=True), told.append)
+    assert (done.made, done.failed, done.interrupted) == (2, ["no place", "disk full"], False)
+    assert told == [1, 1, 2]
+    assert list(outcomes) == [Outcome()], "what comes after the hopeless one is not asked for"
+
+
+def test_ctrl_c_keeps_what_was_made() -> None:
+    def interrupted() -> Iterator[Outcome]:
+        yield Outcome()
+        raise KeyboardInterrupt
+
+    done = run_jobs(interrupted(), tqdm(total=5, disable=True))
+    assert (done.made, done.interrupted) == (1, True)
 
 
 def test_statistics_count_minutes() -> None:
