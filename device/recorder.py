@@ -40,9 +40,9 @@ REACH_LIMIT_S = 60.0
 there is what a reviewer asks first. At most this much, for memory."""
 
 CLOSE_S = 15.0
-"""Writing what is open when the unit stops: a clip of 33 s took 1.3 s of one desktop core and 6 s on a busy one, a small
-board is several times slower. systemd kills the unit 20 s after it asked (deploy/fallwatch.service), and the last words
-to the broker come after this."""
+"""Writing what is open when the unit stops: a clip of 33 s took 1.3 s of a desktop core, 6 s of a busy one, and a small
+board is several times slower. systemd kills the unit 20 s after it asked (deploy/fallwatch.service), and the last
+words to the broker come after this."""
 
 
 def recording_end(transitions: Sequence[Incident], post_s: float) -> float:
