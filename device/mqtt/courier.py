@@ -177,7 +177,8 @@ class Courier:
             self._drain()
 
     def _greet(self, link: Link) -> None:
-        self.state, self.error = LinkState.CONNECTED, ""
+        self.state = LinkState.CONNECTED
+        self.error = ""
         log.info("%s: connected to the broker", link.address)
         for cause in ("state_refused", "answers_refused"):
             self.faults.clear(cause)
@@ -286,10 +287,11 @@ class Courier:
 
     def _down(self, error: LinkError | StoreError) -> None:
         refused = isinstance(error, LinkError) and error.refused
-        self.state = LinkState.REFUSED if refused else LinkState.LOST
         if str(error) != self.error:
             log.warning("%s", error)
+        # The reason first: whoever reads the state from another thread finds its sentence there.
         self.error = str(error)
+        self.state = LinkState.REFUSED if refused else LinkState.LOST
 
     def _wait_s(self, failures: int) -> float:
         if self.state is LinkState.REFUSED:
