@@ -177,8 +177,8 @@ class Courier:
             self._drain()
 
     def _greet(self, link: Link) -> None:
-        self.state = LinkState.CONNECTED
         self.error = ""
+        self.state = LinkState.CONNECTED
         log.info("%s: connected to the broker", link.address)
         for cause in ("state_refused", "answers_refused"):
             self.faults.clear(cause)
