@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from device.labels import FALLING, FLOOR, INDEX, LABELS
 from training.pieces import Piece, read_piece
+from training.synth import day_run
 from training.synth.day import DayOptions, Played, day_lights, make_piece, needs_drawing, play_piece
 from training.synth.day_run import DayRun, missing_pieces, piece_path, render_day, statistics
 from training.synth.day_story import APART_M, MARKED, live_together, nearest_m, planned, route
@@ -237,3 +238,29 @@ def test_statistics_count_minutes() -> None:
     assert "walk                   1.0 min" in text
     assert "doze                   1.0 min" in text
     assert "minutes on the floor on purpose: 0.5" in text
+
+
+def test_a_piece_of_a_broken_data_folder_fails_in_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "bodies").mkdir()
+    out = tmp_path / "day"
+    out.mkdir()
+    outcome = day_run._render((1, 0, DayOptions(data=tmp_path), out))
+    assert outcome.hopeless
+    assert "base.obj" in outcome.reason
+    assert "\n" not in outcome.reason
+    assert not list(out.iterdir())
+
+
+def test_a_sheet_that_cannot_be_written_is_a_sentence_and_the_pieces_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def made(seed: int, index: int, options: DayOptions) -> Piece:
+        meta = {"seed": seed, "format": 1, "index": index, "room": "bedroom", "piece_s": 8.0, "episodes": []}
+        shape = (options.steps, 96, 128)
+        return Piece(np.zeros(shape, np.uint8), np.zeros(options.steps, np.uint8), {**meta, "on_purpose": []})
+
+    monkeypatch.setattr(day_run, "make_piece", made)
+    run = DayRun(8 / 3600, 1, tmp_path / "day", workers=1, sheet=tmp_path / "absent" / "sheet.png")
+    assert render_day(run, SHORT) == 1
+    assert "cannot write the contact sheet" in capsys.readouterr().err
+    assert piece_path(run.out, 0).exists()

@@ -11,14 +11,12 @@ from typing import Final
 
 from tqdm import tqdm
 
-from training.synth.bodies.files import BodyFileError
 from training.synth.clip import Clip, clip_path, load_clip, save_clip
 from training.synth.day import DayOptions
 from training.synth.day_run import DayRun, render_day
 from training.synth.film import Options, make_clip
 from training.synth.sheet import statistics, write_sheet
-from training.synth.textures import DataFileError
-from training.synth.workers import Outcome, Rendered, finished, run_jobs
+from training.synth.workers import Outcome, Rendered, finished, outcome_of, run_jobs
 
 DEFAULT_DATA: Final = Path(__file__).resolve().parents[3] / "shared" / "data"
 PROGRESS: Final = "PROGRESS"
@@ -81,17 +79,9 @@ def _kept(args: argparse.Namespace) -> tuple[list[int], str | None]:
 def _render(job: Job) -> Outcome:
     """Make and save one clip in a worker."""
     seed, index, options, folder = job
-    try:
-        save_clip(make_clip(seed, index, options), clip_path(folder, index))
-    except OSError as error:
-        return Outcome(
-            f"cannot write clip {index} to {folder}: {error.strerror}; make room and run again", hopeless=True
-        )
-    except (BodyFileError, DataFileError) as error:
-        return Outcome(str(error), hopeless=True)
-    except RuntimeError as error:
-        return Outcome(str(error))
-    return Outcome()
+    return outcome_of(
+        lambda: save_clip(make_clip(seed, index, options), clip_path(folder, index)), f"clip {index}", folder
+    )
 
 
 def _clips(args: argparse.Namespace) -> Iterator[Clip]:

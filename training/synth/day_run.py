@@ -19,7 +19,7 @@ from device.labels import FLOOR, INDEX, LABELS
 from training.pieces import Piece, read_piece, write_piece
 from training.synth.day import FORMAT, DayOptions, make_piece
 from training.synth.simulate import STEPS_PER_S
-from training.synth.workers import Outcome, Rendered, finished, run_jobs
+from training.synth.workers import Outcome, Rendered, finished, outcome_of, run_jobs
 
 COLUMNS: Final = 12
 TILE: Final = (160, 120)
@@ -72,14 +72,9 @@ def missing_pieces(run: DayRun, options: DayOptions) -> list[int]:
 def _render(job: Job) -> Outcome:
     """Make and save one piece in a worker."""
     seed, index, options, folder = job
-    try:
-        write_piece(make_piece(seed, index, options), piece_path(folder, index))
-    except OSError as error:
-        reason = f"cannot write piece {index} to {folder}: {error.strerror}; make room and run again"
-        return Outcome(reason, hopeless=True)
-    except RuntimeError as error:
-        return Outcome(str(error))
-    return Outcome()
+    return outcome_of(
+        lambda: write_piece(make_piece(seed, index, options), piece_path(folder, index)), f"piece {index}", folder
+    )
 
 
 def render_day(run: DayRun, options: DayOptions) -> int:
@@ -104,11 +99,15 @@ def render_day(run: DayRun, options: DayOptions) -> int:
         return 1
     there = [path for i in range(run.pieces(options)) if (path := piece_path(run.out, i)).exists()]
     print(statistics(read_piece(path) for path in there))
+    failed = done.failed
     if run.sheet and there:
-        write_sheet([read_piece(path) for path in there[:SHEET_PIECES]], run.sheet)
-    for reason in done.failed:
+        try:
+            write_sheet([read_piece(path) for path in there[:SHEET_PIECES]], run.sheet)
+        except OSError as error:
+            failed.append(str(error))
+    for reason in failed:
         print(f"fallwatch synth: {reason}", file=sys.stderr)
-    return 1 if done.failed else 0
+    return 1 if failed else 0
 
 
 def _render_all(run: DayRun, options: DayOptions, missing: Sequence[int]) -> Rendered:

@@ -7,9 +7,13 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 from tqdm import tqdm
+
+from training.synth.bodies.files import BodyFileError
+from training.synth.textures import DataFileError
 
 Job = TypeVar("Job")
 
@@ -20,6 +24,22 @@ class Outcome:
 
     reason: str = ""
     hopeless: bool = False
+
+
+def outcome_of(write: Callable[[], None], what: str, folder: Path) -> Outcome:
+    """Make and write one file, `what` in `folder`, by calling `write`; what went wrong with it in one sentence.
+
+    A full disk and a broken file of the data folder would stop the next one too: hopeless.
+    """
+    try:
+        write()
+    except OSError as error:
+        return Outcome(f"cannot write {what} to {folder}: {error.strerror}; make room and run again", hopeless=True)
+    except (BodyFileError, DataFileError) as error:
+        return Outcome(str(error), hopeless=True)
+    except RuntimeError as error:
+        return Outcome(str(error))
+    return Outcome()
 
 
 def _leave_interrupts_to_the_parent() -> None:
