@@ -15,6 +15,7 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from device.card import BundleError, Card, Result, Source, Thresholds
+from training.written import whole
 
 RESULTS_TABLE: Final = re.compile(r"^\[\[results\]\]\n(?:(?!\[).*\n?)*", re.MULTILINE)
 """One [[results]] table: its header and every line up to the next header. No value of ours begins a line with [."""
@@ -65,10 +66,6 @@ def with_results(path: Path, results: Sequence[Result]) -> None:
     read_about(path)
     text = RESULTS_TABLE.sub("", path.read_text(encoding="utf-8")).rstrip() + "\n"
     rows = [one.model_dump(exclude_none=True, exclude_defaults=True, mode="json") for one in results]
-    partial = path.with_name(f".{path.name}")
-    partial.write_text(f"{text}\n{tomli_w.dumps({'results': rows})}", encoding="utf-8")
-    try:
+    with whole(path) as partial:
+        partial.write_text(f"{text}\n{tomli_w.dumps({'results': rows})}", encoding="utf-8")
         read_about(partial)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import cv2
 import numpy as np
@@ -101,8 +101,8 @@ def test_half_a_file_in_the_cache_is_not_read(tmp_path: Path) -> None:
 def test_a_full_disk_is_said_and_leaves_no_half_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_video(tmp_path / "a.mp4", moving_square(20))
 
-    def full(file: Path, **_parts: Any) -> None:
-        file.write_bytes(b"half")
+    def full(file: BinaryIO, **_parts: Any) -> None:
+        file.write(b"half")
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("training.footage.np.savez_compressed", full)

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from device.preprocess import Raster
 from training.networks import BlockConfig, FallNetwork, NetworkConfig, build
+from training.written import whole
 
 FORMAT = 1
 
@@ -60,19 +61,16 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
     Raises CheckpointError with one sentence, e.g. for a full disk.
     """
     content = {f.name: getattr(checkpoint, f.name) for f in dataclasses.fields(checkpoint)}
-    whole = io.BytesIO()
-    torch.save({**content, "network": dataclasses.asdict(checkpoint.network), "format": FORMAT}, whole)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    saved = io.BytesIO()
+    torch.save({**content, "network": dataclasses.asdict(checkpoint.network), "format": FORMAT}, saved)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as file:
-            file.write(whole.getbuffer())
+        with whole(path) as partial, partial.open("wb") as file:
+            file.write(saved.getbuffer())
             file.flush()
             # A name that outlives a power cut while its content does not would be a checkpoint lost.
             os.fsync(file.fileno())
-        partial.replace(path)
     except OSError as error:
-        partial.unlink(missing_ok=True)
         before = "the one before is still there" if path.exists() else "there was none before"
         raise CheckpointError(f"{path}: cannot be written ({error.strerror}); {before}") from None
 

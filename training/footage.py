@@ -7,7 +7,6 @@ a score computed here is the score the unit gives.
 from __future__ import annotations
 
 import hashlib
-import os
 import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -22,6 +21,7 @@ from device.records import Frame
 from device.sampler import Sampler
 from training.clip import Clip
 from training.pictures import is_pictures, read_pictures
+from training.written import whole
 
 __all__ = ["CACHE", "STEP_S", "Footage", "FootageError", "load_clip", "load_clips", "sample_footage"]
 
@@ -123,15 +123,13 @@ def _cached(kept: Path) -> Footage | None:
 
 def _keep(footage: Footage, kept: Path) -> None:
     """Written whole, then named: a run that is stopped or a full disk leaves no half file under a name that is read."""
-    partial = kept.with_name(f".{os.getpid()}-{kept.name}")
+    size = np.asarray(footage.size)
     try:
         kept.parent.mkdir(parents=True, exist_ok=True)
-        np.savez_compressed(partial, t=footage.t, grey=footage.grey, reset=footage.reset, size=np.asarray(footage.size))
-        partial.replace(kept)
+        with whole(kept) as partial, partial.open("wb") as file:
+            np.savez_compressed(file, t=footage.t, grey=footage.grey, reset=footage.reset, size=size)
     except OSError as error:
         raise FootageError(f"{kept}: cannot be written ({error.strerror}); make room on the disk") from None
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def load_clips(clips: Iterable[Clip], raster: Raster, cache: Path) -> dict[str, Footage]:

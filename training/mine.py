@@ -10,7 +10,6 @@ import argparse
 import hashlib
 import json
 import math
-import os
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -31,6 +30,7 @@ from training.metrics import smooth
 from training.mine_sources import Stretch, sources_of, stretches
 from training.pieces import Piece, read_piece, write_piece
 from training.scoring import evidence
+from training.written import json_of, write_text
 
 BEFORE_S, AFTER_S = 6.0, 4.0
 """What is kept around a peak: more than a network looks back (4.6 s), and what came of it."""
@@ -98,9 +98,7 @@ class Ledger:
 
     def save(self) -> None:
         """Written whole, then named."""
-        partial = self.path.with_name(f".{LEDGER}.{os.getpid()}")
-        partial.write_text(json.dumps(self.content, indent=1), encoding="utf-8")
-        partial.replace(self.path)
+        write_text(self.path, json_of(self.content))
 
 
 def mine_source(source: Path, model: Model, rule: Rule, ledger: Ledger, come: Callable[[float], None]) -> None:

@@ -6,7 +6,6 @@ A piece holds grey uint8 (steps, 96, 128), label uint8 (steps,) where the truth 
 from __future__ import annotations
 
 import json
-import os
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from device.labels import LABELS
 from device.preprocess import Raster, to_grey
 from training.footage import STEP_S, Footage
+from training.written import whole
 
 STORED_SHAPE = (96, 128)
 
@@ -61,15 +61,14 @@ def read_piece(path: Path) -> Piece:
 
 def write_piece(piece: Piece, path: Path) -> None:
     """Write whole, then name: a reader never sees half a piece."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    known: dict[str, Any] = {} if piece.label is None else {"label": piece.label}
-    try:
-        with partial.open("wb") as file:
-            meta = np.frombuffer(json.dumps(piece.meta).encode(), np.uint8)
-            np.savez_compressed(file, grey=piece.grey, meta=meta, **known)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    known = {} if piece.label is None else {"label": piece.label}
+    write_arrays(path, piece.meta, grey=piece.grey, **known)
+
+
+def write_arrays(path: Path, meta: dict[str, Any], **arrays: Any) -> None:
+    """An .npz of arrays and of meta as JSON in bytes, written whole, then named."""
+    with whole(path) as partial, partial.open("wb") as file:
+        np.savez_compressed(file, meta=np.frombuffer(json.dumps(meta).encode(), np.uint8), **arrays)
 
 
 def film_of(grey: NDArray[np.uint8], raster: Raster) -> Footage:

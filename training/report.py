@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +20,7 @@ from training.striped_test import StripedRow, striped_text
 from training.table import NO_ROOM_SEEN, EventRow, Row, events_text, table_text
 from training.timeline import draw_rates, draw_roc, draw_timeline
 from training.unit_policy import STAGES
+from training.written import json_of
 
 PICTURES: Final = {"roc.png": "ROC over windows", "rates.png": "Recall against false alarms a day"}
 SHEETS: Final = {"failures.png": "Falls missed, then the worst everyday moments of real clips"} | {
@@ -68,15 +67,13 @@ def plain_of(found: Evaluation) -> dict[str, Any]:
         "aims": [dataclasses.asdict(aim) for aim in found.aims],
         "card_rows": [row.model_dump(mode="json", exclude_none=True) for row in found.results],
     }
-    plain = _measured(said)
-    assert isinstance(plain, dict)
-    return plain
+    return said
 
 
 def write_json(found: Evaluation, path: Path) -> None:
     """All figures as one JSON file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(plain_of(found), indent=1, allow_nan=False), encoding="utf-8")
+    path.write_text(json_of(plain_of(found)), encoding="utf-8")
 
 
 def write_report(found: Evaluation, folder: Path) -> None:
@@ -159,11 +156,3 @@ def _plain_days(days: Days | None) -> dict[str, Any] | None:
         for stage in STAGES
     }
     return {"pieces": len(days.pieces), "hours": days.hours, "hours_on_purpose": days.hours_on_purpose, **stages}
-
-
-def _measured(said: Any) -> Any:
-    if isinstance(said, dict):
-        return {name: _measured(value) for name, value in said.items()}
-    if isinstance(said, list | tuple):
-        return [_measured(value) for value in said]
-    return None if isinstance(said, float) and math.isnan(said) else said

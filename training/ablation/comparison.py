@@ -20,12 +20,13 @@ from tqdm import tqdm
 
 from training import checkpoint as store
 from training.ablation.figures import Figures, accuracies, cost
-from training.ablation.report import measured, put, write
+from training.ablation.report import write
 from training.ablation.variants import Variant, chosen
 from training.footage import CACHE
 from training.index import Clip, read_indexes
 from training.judged import open_model, score_clips
 from training.record import CHOSEN, LAST
+from training.written import json_of, write_text
 
 FIGURES: Final = "figures.json"
 SETTINGS: Final = "settings.json"
@@ -71,7 +72,7 @@ def finish(variant: Variant, plan: Plan) -> Figures | None:
 
 def keep(figures: Figures, folder: Path) -> None:
     """Write a variant's figures: from then on it is done."""
-    put(folder / FIGURES, json.dumps(measured(figures.plain()), indent=1, allow_nan=False))
+    write_text(folder / FIGURES, json_of(figures.plain()))
 
 
 def finished(variant: Variant, plan: Plan) -> Figures | None:
@@ -120,7 +121,7 @@ def begin(plan: Plan) -> None:
         other = [f"{name} {before.get(name)}" for name, value in plan.settings().items() if before.get(name) != value]
         raise ValueError(f"{plan.out} was begun with {', '.join(other)}; go on with that, or name another --out")
     plan.out.mkdir(parents=True, exist_ok=True)
-    put(plan.out / SETTINGS, json.dumps(plan.settings(), indent=1))
+    write_text(plan.out / SETTINGS, json_of(plan.settings()))
 
 
 def clips_there(out: Path, folders: Sequence[Path]) -> int:

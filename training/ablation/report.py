@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import math
-import os
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import Any
 
 from training.ablation.figures import Accuracy, Figures
 from training.ablation.variants import BASELINE, SECOND_SEED, Variant
+from training.written import json_of, whole, write_text
 
 Finished = Sequence[tuple[Variant, Figures]]
 
@@ -120,9 +119,8 @@ def draw(finished: Finished, path: Path) -> None:
     panels[0].set_yticks(rows, [variant.name for variant, _ in finished])
     panels[0].invert_yaxis()
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper right", ncols=2)
-    partial = path.with_name(f".{os.getpid()}-{path.name}")
-    figure.savefig(partial, dpi=110)
-    partial.replace(path)
+    with whole(path) as partial:
+        figure.savefig(partial, dpi=110, format="png")
     plt.close(figure)
 
 
@@ -143,23 +141,7 @@ def write(finished: Finished, settings: Mapping[str, Any], out: Path) -> None:
             {"name": v.name, "group": v.group, "what": v.what, "network": v.network} | f.plain() for v, f in finished
         ],
     }
-    put(out / "ablation.json", json.dumps(measured(said), indent=1, allow_nan=False))
-    put(out / "ablation.md", markdown(finished, settings))
+    write_text(out / "ablation.json", json_of(said))
+    write_text(out / "ablation.md", markdown(finished, settings))
     if finished:
         draw(finished, out / "ablation.png")
-
-
-def measured(said: Any) -> Any:
-    """The same with null for what there was nothing to measure on: JSON knows no NaN."""
-    if isinstance(said, dict):
-        return {name: measured(value) for name, value in said.items()}
-    if isinstance(said, list | tuple):
-        return [measured(value) for value in said]
-    return None if isinstance(said, float) and math.isnan(said) else said
-
-
-def put(path: Path, text: str) -> None:
-    """Write whole, then name."""
-    partial = path.with_name(f".{os.getpid()}-{path.name}")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)

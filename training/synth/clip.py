@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from device.labels import FALLING, INDEX, LABELS
+from training.pieces import write_arrays
 
 FORMAT: Final = 2
 PEOPLE: Final = 2
@@ -67,14 +67,7 @@ def boxes(clip: Clip) -> NDArray[np.float32]:
 
 def save_clip(clip: Clip, path: Path) -> None:
     """Write a clip so that a reader sees all of it or none: to a temporary name, then renamed."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    meta = np.frombuffer(json.dumps(clip.meta).encode(), np.uint8)
-    try:
-        with temporary.open("wb") as file:
-            np.savez_compressed(file, grey=clip.grey, owner=clip.owner, label=clip.label, height=clip.height, meta=meta)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_arrays(path, clip.meta, grey=clip.grey, owner=clip.owner, label=clip.label, height=clip.height)
 
 
 def load_clip(path: Path) -> Clip:
