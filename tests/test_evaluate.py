@@ -26,16 +26,25 @@ from training.card_rows import differences, merged, not_measured
 from training.checkpoint import Checkpoint
 from training.failures import false_moments, missed, peaks, write_sheet
 from training.index import Clip, HoldOut
-from training.judged import CROSS, DEV, SEEN, UNSEEN, WITHIN, Fold, open_model, protocol_of, score_clips
+from training.judged import CROSS, DEV, SEEN, UNSEEN, WITHIN, Fold, Scored, open_model, protocol_of, score_clips
+from training.metrics import Confirmed
 from training.networks import build
 from training.scoring import probabilities
-from training.table import NO_ROOM_SEEN, event_rows, events, incidents_of, rows, said_of, table_text
-from training.unit_policy import held_on
+from training.table import NO_ROOM_SEEN, Told, event_rows, events, rows, said_of, table_text
+from training.unit_policy import held_on, reached
 
 FELL = scored(clip("fall", fall=True), slice(20, 30), slice(30, 150))
 CALM = scored(clip("calm"), NEVER, NEVER)
 WRONG = scored(clip("wrong"), slice(40, 50), slice(50, 150))
 MAT = scored(clip("mat", on_floor=True), NEVER, slice(20, 150))
+
+
+def told(*clips: Scored) -> list[Told]:
+    return [(one, said_of(one)) for one in clips]
+
+
+def incidents_of(one: Scored, stage: str) -> list[Confirmed]:
+    return reached(said_of(one), stage)
 
 
 def test_long_footage_is_scored_in_pieces_without_a_seam(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,7 +136,7 @@ def test_a_fold_is_judged_by_the_thresholds_of_the_model_it_stands_for(tmp_path:
 def test_events_go_through_the_units_own_policy() -> None:
     (incident,) = incidents_of(FELL, "confirmed")
     assert 7.0 < incident.confirmed < 9.0  # down for 5 s, and a few tenths of smoothing
-    found = events([FELL, CALM, WRONG, MAT], "confirmed")
+    found = events(told(FELL, CALM, WRONG, MAT), "confirmed")
     assert (found.falls, found.detected, found.false_alarms) == (1, 1, 1)
     assert found.hours == pytest.approx(3 * 15.0 / 3600)
     assert incidents_of(CALM, "suspected") == []
@@ -136,7 +145,7 @@ def test_events_go_through_the_units_own_policy() -> None:
 def test_incident_rows_count_what_can_be_confirmed_and_who_is_down_on_purpose() -> None:
     on_purpose = scored(clip("exercise", on_floor=True), slice(40, 50), slice(50, 150))
     cut = scored(clip("cut", fall=True), slice(20, 30), slice(30, 60), steps=60)
-    table = {row.stage: row for row in event_rows([FELL, cut, CALM, on_purpose])}
+    table = {row.stage: row for row in event_rows(told(FELL, cut, CALM, on_purpose))}
     assert (table["suspected"].found.detected, table["confirmed"].found.detected) == (2, 1)
     assert table["confirmed"].long_enough == 1  # the other clip ends 2.9 s after the body is at rest
     assert table["confirmed"].on_floor == 1
@@ -169,7 +178,7 @@ def test_all_rooms_never_seen_are_also_taken_together_and_what_was_seen_is_not()
     seen = scored(clip("seen", fall=True), NEVER, NEVER, protocol=SEEN)
     together = [row for row in rows([FELL, CALM, dev, seen]) if row.protocol == NO_ROOM_SEEN]
     assert [row.figures.falls for row in together] == [2, 2]
-    assert {row.protocol for row in event_rows([FELL, dev, seen])} == {UNSEEN, DEV, SEEN, NO_ROOM_SEEN}
+    assert {row.protocol for row in event_rows(told(FELL, dev, seen))} == {UNSEEN, DEV, SEEN, NO_ROOM_SEEN}
 
 
 def test_a_fall_is_suspected_in_time_until_a_second_and_a_half_after_rest() -> None:

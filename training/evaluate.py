@@ -103,16 +103,15 @@ def evaluate(args: argparse.Namespace, model: Model) -> Evaluation:
         raise ValueError(f"no clip of {args.only} in the table; name datasets of the table")
     folds = [Fold.parse(text, model) for text in args.fold]
     scored = score_clips(clips, model, folds, CACHE)
-    said = {id(one): said_of(one) for one in scored}
+    said = [said_of(one) for one in scored]
     days = score_days(args.day, model) if args.day else None
     striped = striped_rows(args.striped, model, SMOOTHING_S) if args.striped else []
-    windows, events = rows(scored), event_rows(scored, lambda one: said[id(one)])
+    windows, events = rows(scored), event_rows(list(zip(scored, said, strict=True)))
     names = [fold.name for fold in folds]
     results = window_results(scored, windows, names) + event_results(scored, events, names)
     results += day_results(days, model.numbers) if days else []
     results += striped_results(striped, model.numbers)
-    words = [said[id(one)] for one in scored]
-    return Evaluation(model, scored, words, windows, events, days, striped, aims(scored, words, days), results)
+    return Evaluation(model, scored, said, windows, events, days, striped, aims(scored, said, days), results)
 
 
 def _bundle_of(args: argparse.Namespace) -> Path | None:
@@ -149,7 +148,8 @@ def _hold_against_card(found: Evaluation, bundle: Path, about: Path | None) -> i
     card = read_card(bundle).results
     for line in not_measured(card, found.results):
         print(f"card: not measured now: {line}")
-    again = sum(measurable(one) and key_of(one) in {key_of(x) for x in found.results} for one in card)
+    measured = {key_of(one) for one in found.results}
+    again = sum(measurable(one) and key_of(one) in measured for one in card)
     wrong = differences(card, found.results)
     for line in wrong:
         print(f"card: DISAGREES: {line}")

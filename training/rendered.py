@@ -13,11 +13,10 @@ import numpy as np
 from tqdm import tqdm
 
 from device.labels import FALLING, FLOOR, INDEX
-from device.preprocess import to_grey
-from training.footage import STEP_S, Footage
 from training.metrics import ClipWindows, clip_windows, false_share_at, smooth
 from training.networks import FallNetwork
-from training.samples import STORED, Sample, synthetic_sample
+from training.pieces import film_of
+from training.samples import Sample, synthetic_sample
 from training.scoring import evidence, probabilities, window_figures
 
 VALIDATION_SHARE = 0.06
@@ -91,11 +90,8 @@ def validate(network: FallNetwork, samples: Sequence[Sample]) -> dict[str, float
     """
     clips = []
     for sample in samples:
-        raster = network.config.raster
-        t = np.arange(len(sample.grey), dtype=np.float64) * STEP_S
-        grey = np.stack([to_grey(picture, raster) for picture in sample.grey])
-        footage = Footage(t, grey, np.arange(len(t)) == 0, (STORED.width, STORED.height))
-        score = smooth(t, evidence(probabilities(network, footage)), 0.5)
+        film = film_of(sample.grey, network.config.raster)
+        t, score = film.t, smooth(film.t, evidence(probabilities(network, film)), 0.5)
         falling = np.flatnonzero(sample.allowed[:, INDEX[FALLING]])
         if falling.size:
             clips.append(clip_windows(t, score, (float(t[falling[0]]), float(t[falling[-1]]))))

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from device.records import Incident
 from device.settings import Settings
 from training.footage import STEP_S
 from training.judged import NEVER_SEEN_ROOMS, PROTOCOLS, Scored
-from training.metrics import Confirmed, Events, FallTime, level_at, match_events
+from training.metrics import Events, FallTime, level_at, match_events
 from training.scoring import WindowFigures, window_figures
 from training.unit_policy import STAGES, reached, records, transitions
 
@@ -24,14 +24,13 @@ NO_ROOM_SEEN = "no room seen"
 CONFIRM_S = Settings().fall.confirm_s
 
 
+Told = tuple[Scored, list[Incident]]
+"""A clip, and every transition of the unit's own policy over it."""
+
+
 def said_of(scored: Scored) -> list[Incident]:
     """Every transition of the unit's own policy over one clip, at its default settings and the model's thresholds."""
     return transitions(records(scored.answers), scored.model.thresholds)
-
-
-def incidents_of(scored: Scored, stage: str) -> list[Confirmed]:
-    """What that policy says over one clip at one stage (suspected or confirmed)."""
-    return reached(said_of(scored), stage)
 
 
 def matched(scored: Scored, said: Sequence[Incident], stage: str) -> Events:
@@ -40,9 +39,9 @@ def matched(scored: Scored, said: Sequence[Incident], stage: str) -> Events:
     return match_events(falls, reached(said, stage), len(scored.t) * STEP_S / 3600)
 
 
-def events(scored: Sequence[Scored], stage: str, say: Callable[[Scored], list[Incident]] = said_of) -> Events:
+def events(told: Sequence[Told], stage: str) -> Events:
     """Event figures over clips; clips with somebody on the floor on purpose are left out (they are counted apart)."""
-    return sum((matched(one, say(one), stage) for one in scored if not one.clip.on_floor), Events())
+    return sum((matched(one, said, stage) for one, said in told if not one.clip.on_floor), Events())
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,23 +102,22 @@ def _row(protocol: str, name: str, group: Sequence[Scored], smoothing_s: float) 
     return Row(protocol, name, smoothing_s, window_figures(counted), sum(s > level for s in purpose), len(purpose))
 
 
-def event_rows(scored: Sequence[Scored], say: Callable[[Scored], list[Incident]] = said_of) -> list[EventRow]:
+def event_rows(told: Sequence[Told]) -> list[EventRow]:
     """Incidents of each protocol, and of all rooms never seen together, at both stages."""
-    said = {id(one): say(one) for one in scored}
     found = []
     for protocol in (*PROTOCOLS, NO_ROOM_SEEN):
         among = NEVER_SEEN_ROOMS if protocol == NO_ROOM_SEEN else (protocol,)
-        mine = [one for one in scored if one.protocol in among]
-        if mine and (protocol != NO_ROOM_SEEN or len({one.protocol for one in mine}) > 1):
-            found += [_event_row(protocol, stage, mine, said) for stage in STAGES]
+        mine = [(one, said) for one, said in told if one.protocol in among]
+        if mine and (protocol != NO_ROOM_SEEN or len({one.protocol for one, _ in mine}) > 1):
+            found += [_event_row(protocol, stage, mine) for stage in STAGES]
     return found
 
 
-def _event_row(protocol: str, stage: str, mine: Sequence[Scored], said: dict[int, list[Incident]]) -> EventRow:
-    counted = [one for one in mine if not one.clip.on_floor]
-    long_enough = sum(one.fall is not None and float(one.t[-1]) - one.fall[1] >= CONFIRM_S for one in counted)
-    on_floor = sum(len(reached(said[id(one)], stage)) for one in mine if one.clip.on_floor)
-    return EventRow(protocol, stage, events(counted, stage, lambda one: said[id(one)]), long_enough, on_floor)
+def _event_row(protocol: str, stage: str, told: Sequence[Told]) -> EventRow:
+    falls = [(one, one.fall[1]) for one, _ in told if one.fall is not None and not one.clip.on_floor]
+    long_enough = sum(float(one.t[-1]) - rest >= CONFIRM_S for one, rest in falls)
+    on_floor = sum(len(reached(said, stage)) for one, said in told if one.clip.on_floor)
+    return EventRow(protocol, stage, events(told, stage), long_enough, on_floor)
 
 
 def said(value: float, digits: int) -> str:

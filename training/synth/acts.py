@@ -9,6 +9,7 @@ import numpy as np
 
 from training.synth.aids import BASKET, BOOK, BOX, BROOM, PLATE, TRAY, Aid, InHand
 from training.synth.holding import CARRY, hold
+from training.synth.motion import heading_along
 from training.synth.poses import STANDING
 from training.synth.props import Rgb
 from training.synth.script import Script, Spot
@@ -108,7 +109,7 @@ def heading(script: Script, index: int) -> float:
             return float(yaw)
         path = getattr(getattr(segment, "inner", segment), "path", None)
         if path is not None:
-            return float(np.arctan2(path[-1][1] - path[-2][1], path[-1][0] - path[-2][0]))
+            return heading_along(path[-2:])
     return 0.0
 
 

@@ -8,9 +8,9 @@ import numpy as np
 
 from training.synth.acts import STANDING_ACTS, choose, colour, pace
 from training.synth.aids import FRAME, ROLLATOR, WHEELCHAIR_SEAT_M, Aid, Stick, Wheelchair
-from training.synth.everyday import angle, heading_along, seat
+from training.synth.everyday import angle, seat
 from training.synth.holding import GRIPS, STICK, hold
-from training.synth.motion import Gait, Walk, Xy, random_gait
+from training.synth.motion import Gait, Walk, Xy, heading_along, random_gait
 from training.synth.pets import Pet
 from training.synth.rooms import free_spot, way_to
 from training.synth.script import Script, Spot, seat_spot

@@ -9,7 +9,7 @@ import numpy as np
 
 from training.synth.aftermath import ending, place_of_fall, rise_by_knees
 from training.synth.everyday import angle, pick
-from training.synth.motion import Walk, Xy, random_gait
+from training.synth.motion import Walk, Xy, heading_along, random_gait
 from training.synth.rooms import free_spot
 from training.synth.script import Script
 from training.synth.stories import STANDING_FALLS, any_fall, standing_fall
@@ -36,7 +36,7 @@ def _comes(stage: Stage, faller: Script, other: Script) -> None:
         raise LookupError("no way to the fall")
     reaction = float(rng.uniform(0.3, 2.0))
     other.start("stand", start, angle(rng)).stay(faller.fall_s + reaction, faller.fall_s + reaction)
-    heading = float(np.arctan2(spot[1] - start[1], spot[0] - start[0]))
+    heading = heading_along([start, spot])
     other.go("stand", 0.5, yaw=heading).walk([start, spot], random_gait(rng, float(rng.uniform(1.0, 1.5))))
     other.go(pick(stage, ("bend", "half_kneel", "half_kneel", "squat")), float(rng.uniform(0.7, 1.3)), yaw=facing)
 
@@ -67,7 +67,7 @@ def walked_along(stage: Stage) -> list[Script]:
     path = [(float(x + aside[0]), float(y + aside[1])) for x, y in walk.path]
     if not all(stage.room.clear_way(a, b, 0.2) for a, b in pairwise(path)):
         raise LookupError("no room beside the walk")
-    heading = float(np.arctan2(path[1][1] - path[0][1], path[1][0] - path[0][0]))
+    heading = heading_along(path)
     other.start("stand", path[0], heading).walk(path, walk.gait)
     other.segments[-1].duration_s = walk.duration_s
     other.stay(0.1, 0.6).go("bend", float(rng.uniform(0.5, 1.0)), yaw=float(np.arctan2(-aside[1], -aside[0])))

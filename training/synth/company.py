@@ -8,8 +8,8 @@ import numpy as np
 
 from training.synth.acts import SEATED_ACTS, STANDING_ACTS, choose, pace
 from training.synth.acts_low import lie, restless, sleep
-from training.synth.everyday import angle, cover_up, heading_along, pick, seat
-from training.synth.motion import Gait, Xy, random_gait
+from training.synth.everyday import angle, cover_up, pick, seat
+from training.synth.motion import Gait, Xy, heading_along, random_gait
 from training.synth.rooms import free_spot, way_to
 from training.synth.script import Script, Spot, bed_spot, seat_spot
 
@@ -93,7 +93,7 @@ def _beside(stage: Stage, spot: Spot) -> Xy:
 
 def _come_to(stage: Stage, place: Xy, target: Xy) -> Script:
     """A second person who walks up to a place, or stands there, and faces the target."""
-    yaw = float(np.arctan2(target[1] - place[1], target[0] - place[0]))
+    yaw = heading_along([place, target])
     if stage.rng.random() < 0.6:
         return stage.script(1).walk_in(place, length=(0.8, 4.0)).go("stand", 0.7, yaw=yaw)
     return stage.script(1).start("stand", place, yaw).stay(0.3, 1.5)
@@ -115,7 +115,7 @@ def help_rise(stage: Stage) -> list[Script]:
     """A carer bends to somebody on a seat; both come up together, or the resident is let down into the seat."""
     spot = seat_spot(seat(stage), stage.room, stage.rng)
     resident, place = stage.script(0), _beside(stage, spot)
-    yaw = float(np.arctan2(spot.xy[1] - place[1], spot.xy[0] - place[0]))
+    yaw = heading_along([place, spot.xy])
     carer, wait, slow = stage.script(1).start("stand", place, yaw), float(stage.rng.uniform(0.5, 2)), 0.0
     slow = pace(resident, 1.5, 3.5)
     resident.seated(spot).stay(wait + 1.0, wait + 1.0).rise(spot, slow).stay(1, 2.5)

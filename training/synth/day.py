@@ -32,7 +32,7 @@ from training.synth.people import random_figure
 from training.synth.render import Look
 from training.synth.room_model import Decor
 from training.synth.rooms import plan_room
-from training.synth.scene import SceneRefusedError, compile_stage, play
+from training.synth.scene import SceneRefusedError, check_inside, compile_stage, play
 from training.synth.sensor import degrade, held_frames, random_sensor
 from training.synth.simulate import STEPS_PER_S, Trace
 from training.synth.stage import PREFIXES, Stage
@@ -130,10 +130,8 @@ def _check(played: Played) -> None:
         labels = played.labels[episode.person][steps]
         if episode.name in IN_BED and labels.count(LYING) < LYING_SHARE * len(labels):
             raise SceneRefusedError("somebody is stuck half lying")
-    half = np.array(played.stage.room.half) + 0.05
-    for track, labels in zip(played.trace.tracks, played.labels, strict=True):
-        if (np.abs(track.pelvis[:, :2]) > half).any() or (track.pelvis[:, 2] < 0.02).any():
-            raise SceneRefusedError("somebody left the room through a wall")
+    check_inside(played.trace, played.stage.room)
+    for labels in played.labels:
         if FALLING in labels:
             raise SceneRefusedError("somebody falls in a day without falls")
         for step in (step for step, label in enumerate(labels) if label == FLOOR):

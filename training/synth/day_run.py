@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from device.labels import FLOOR, INDEX, LABELS
+from device.labels import FLOOR, LABELS
 from training.pieces import Piece, read_piece, write_piece
 from training.synth.day import FORMAT, DayOptions, make_piece
+from training.synth.sheet import GREEN, RED, YELLOW, write_words
 from training.synth.simulate import STEPS_PER_S
 from training.synth.workers import Outcome, Rendered, finished, outcome_of, run_jobs
 
@@ -151,13 +152,11 @@ def _tiles(piece: Piece) -> Iterator[NDArray[np.uint8]]:
         tile = cv2.resize(cv2.cvtColor(piece.grey[step], cv2.COLOR_GRAY2BGR), TILE, interpolation=cv2.INTER_LINEAR)
         t = step / STEPS_PER_S
         doing = [e["name"] for e in piece.meta["episodes"] if e["from_s"] <= t < e["to_s"]]
-        red = int(piece.label[step]) == INDEX[FLOOR]
-        lines = [(LABELS[int(piece.label[step])], 12, (70, 70, 255) if red else (0, 230, 255)),
-                 (" ".join(doing), TILE[1] - 5, (90, 230, 90))]  # fmt: skip
+        name = LABELS[int(piece.label[step])]
+        lines = [(name, 12, RED if name == FLOOR else YELLOW), (" ".join(doing), TILE[1] - 5, GREEN)]
         lines += [(f"piece {piece.meta['index']}", 25, (255, 255, 255))] if column == 0 else []
         for text, y, ink in lines:
-            for thick, shade in ((3, (0, 0, 0)), (1, ink)):
-                cv2.putText(tile, text, (3, y), cv2.FONT_HERSHEY_SIMPLEX, 0.36, shade, thick, cv2.LINE_AA)
+            write_words(tile, text, (3, y), ink, 0.36)
         yield np.asarray(tile, np.uint8)
 
 

@@ -14,7 +14,7 @@ from training.synth.aided import frail_gait, pet_on_way
 from training.synth.aids import FRAME, ROLLATOR, Aid
 from training.synth.blanket import Blanket
 from training.synth.holding import GRIPS, hold
-from training.synth.motion import Move, Walk, Xy, random_gait
+from training.synth.motion import Move, Walk, Xy, heading_along, random_gait
 from training.synth.poses import LYING_POSES, Vector
 from training.synth.rooms import Item, Room, free_spot
 from training.synth.script import Script, Spot, bed_spot, seat_spot
@@ -168,7 +168,7 @@ class Life:
         path, first = route(self.room, self.at, goal, self.rng), len(self.script.segments)
         if len(path) == 2 and float(np.hypot(goal[0] - self.at[0], goal[1] - self.at[1])) < 0.15:
             return first
-        yaw = float(np.arctan2(path[1][1] - path[0][1], path[1][0] - path[0][0]))
+        yaw = heading_along(path)
         self.script.go("stand", pace(self.script, 0.6, 1.2), yaw=yaw).walk(path, self.gait)
         if self.aid:
             hold(self.script, GRIPS, first)

@@ -22,7 +22,7 @@ from training.synth.acts_low import KNEELING_ACTS, LYING_ACTS, ON_PURPOSE_ACTS, 
 from training.synth.acts_low import lie_down as go_to_bed
 from training.synth.acts_low import sit_up as leave_bed
 from training.synth.blanket import Blanket
-from training.synth.motion import Gait, Xy, random_gait
+from training.synth.motion import Gait, heading_along, random_gait
 from training.synth.poses import LYING_POSES, STANDING
 from training.synth.rooms import Item, free_spot, way_to
 from training.synth.script import Script, Spot, bed_spot, open_spot, seat_spot
@@ -51,11 +51,6 @@ def seat(stage: Stage, kinds: tuple[str, ...] = SEAT_KINDS) -> Item:
 def angle(rng: np.random.Generator) -> float:
     """Any heading."""
     return float(rng.uniform(-np.pi, np.pi))
-
-
-def heading_along(path: list[Xy]) -> float:
-    """Which way the first piece of a path goes."""
-    return float(np.arctan2(path[1][1] - path[0][1], path[1][0] - path[0][0]))
 
 
 def standing(stage: Stage, person: int = 0, margin: float = 0.6) -> Script:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -12,6 +12,11 @@ from training.synth.people import JOINT_INDEX, Figure
 from training.synth.poses import Pose, Vector, between, named_pose, turn_quaternion
 
 Xy = tuple[float, float]
+
+
+def heading_along(path: Sequence[Xy]) -> float:
+    """Which way the first piece of a path goes, radians."""
+    return float(np.arctan2(path[1][1] - path[0][1], path[1][0] - path[0][0]))
 
 
 @dataclass(frozen=True)

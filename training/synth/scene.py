@@ -163,15 +163,20 @@ def _first(behaviour: Behaviour, fall: Fall | None, total: int, steps: int, rng:
     return int(rng.integers(0, last + 1))
 
 
+def check_inside(trace: Trace, room: Room) -> None:
+    """Raises SceneRefusedError when somebody's hips went through a wall or the floor."""
+    for track in trace.tracks:
+        out = np.abs(track.pelvis[:, :2]) > np.array(room.half) + 0.05
+        if out.any() or (track.pelvis[:, 2] < 0.02).any():
+            raise SceneRefusedError("somebody left the room through a wall")
+
+
 def _check(name: str, trace: Trace, labels: tuple[list[str], ...], stage: Stage) -> None:
     """The physics must have made the story true."""
     behaviour = CATALOGUE[name]
-    for track in trace.tracks:
-        out = np.abs(track.pelvis[:, :2]) > np.array(stage.room.half) + 0.05
-        if out.any() or (track.pelvis[:, 2] < 0.02).any():
-            raise SceneRefusedError("somebody left the room through a wall")
-        if track.strain_m > MOST_STRAIN_M:
-            raise SceneRefusedError("furniture kept somebody from where they wanted to go")
+    check_inside(trace, stage.room)
+    if any(track.strain_m > MOST_STRAIN_M for track in trace.tracks):
+        raise SceneRefusedError("furniture kept somebody from where they wanted to go")
     if behaviour.window in ("fall", "after"):
         least_m, sits = MIN_DROP_M.get(name, OTHER_DROP_M), name in SITS_AFTER
         if not ends_down(trace.tracks[0], labels[0], least_m, sits, stage.landing):

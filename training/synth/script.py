@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from training.synth.mocap import Motions
-from training.synth.motion import Gait, Lose, Move, Segment, Stay, Walk, Xy, random_gait
+from training.synth.motion import Gait, Lose, Move, Segment, Stay, Walk, Xy, heading_along, random_gait
 from training.synth.people import Figure
 from training.synth.poses import varied
 from training.synth.replayed import recorded_walk
@@ -82,8 +82,7 @@ class Script:
     def walk_in(self, goal: Xy, gait: Gait | None = None, length: tuple[float, float] = (1.0, 6.0)) -> Script:
         """Begin standing somewhere and walk to the goal."""
         path = way_to(self.room, goal, self.rng, length)
-        first = (path[1][0] - path[0][0], path[1][1] - path[0][1])
-        self.start("stand", path[0], float(np.arctan2(first[1], first[0])))
+        self.start("stand", path[0], heading_along(path))
         return self.walk(path, gait)
 
     def sit(self, spot: Spot, duration_s: float, pose: str = "sit") -> Script:

@@ -22,10 +22,12 @@ RED: Final = (70, 70, 255)
 GREEN: Final = (90, 230, 90)
 
 
-def _write(tile: NDArray[np.uint8], text: str, y: int, colour: tuple[int, int, int]) -> None:
-    """Text with a dark outline, readable on any picture."""
+def write_words(
+    tile: NDArray[np.uint8], text: str, at: tuple[int, int], colour: tuple[int, int, int], size: float = 0.42
+) -> None:
+    """Text with a dark outline, readable on any picture; at: pixels from the left and the top."""
     for thick, ink in ((3, (0, 0, 0)), (1, colour)):
-        cv2.putText(tile, text, (4, y), cv2.FONT_HERSHEY_SIMPLEX, 0.42, ink, thick, cv2.LINE_AA)
+        cv2.putText(tile, text, at, cv2.FONT_HERSHEY_SIMPLEX, size, ink, thick, cv2.LINE_AA)
 
 
 def clip_row(clip: Clip) -> NDArray[np.uint8]:
@@ -41,9 +43,10 @@ def clip_row(clip: Clip) -> NDArray[np.uint8]:
             x0, y0, x1, y1 = (int(v) for v in box * scale)
             cv2.rectangle(tile, (x0, y0), (x1, y1), GREEN, 1)
         name = LABELS[int(clip.label[step])]
-        _write(tile, name, 14, RED if name in (FALLING, FLOOR) else YELLOW)
+        write_words(tile, name, (4, 14), RED if name in (FALLING, FLOOR) else YELLOW)
         if column == 0:
-            _write(tile, f"{clip.meta['index']} {clip.meta['behaviour']} {clip.meta['room']}", TILE[1] - 6, GREEN)
+            title = f"{clip.meta['index']} {clip.meta['behaviour']} {clip.meta['room']}"
+            write_words(tile, title, (4, TILE[1] - 6), GREEN)
         tiles.append(tile)
     return np.asarray(np.hstack(tiles), np.uint8)
 

@@ -12,7 +12,7 @@ from training.synth import falls
 from training.synth.aftermath import ending
 from training.synth.aids import FRAME, ROLLATOR, Aid, Stick
 from training.synth.everyday import angle, pick, seat
-from training.synth.motion import Lose, Walk, Xy, random_gait
+from training.synth.motion import Lose, Walk, Xy, heading_along, random_gait
 from training.synth.people import Figure
 from training.synth.poses import STANDING
 from training.synth.rooms import Item
@@ -53,8 +53,7 @@ def heading_at_end(script: Script) -> float:
     """Which way the walk that ends the story goes."""
     walk = script.segments[-1]
     assert isinstance(walk, Walk)
-    (x0, y0), (x1, y1) = walk.path[-2:]
-    return float(np.arctan2(y1 - y0, x1 - x0))
+    return heading_along(walk.path[-2:])
 
 
 def approach(stage: Stage, spot: Xy, walking: float) -> tuple[Script, float, float]:
