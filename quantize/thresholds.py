@@ -25,7 +25,7 @@ from training.hours import Days, score_days
 from training.index import read_index, trainable
 from training.judged import NEVER_SEEN_ROOMS, USUAL_WARM_STEPS, Fold, Scored, open_model, score_clips
 from training.metrics import Events
-from training.unit_policy import Answers, down_transitions, held_on, reached, records
+from training.unit_policy import STAGES, Answers, down_transitions, held_on, reached, records
 
 LEVELS: Final = (0.3, 0.4, 0.5, 0.6, 0.7)
 """Candidates to enter; half of it leaves. Coarse on purpose: there are too few clips to tell finer ones apart. Below
@@ -72,7 +72,7 @@ def stages(scored: Scored, thresholds: Thresholds) -> dict[str, int]:
     """How many incidents of one clip come to each stage; the last second of a fall is held, so that it can confirm."""
     answers = Answers(scored.t, scored.reset, scored.probabilities, USUAL_WARM_STEPS)
     said = down_transitions(records(held_on(answers) if scored.fall else answers), thresholds)
-    return {stage: len(reached(said, stage)) for stage in ("suspected", "confirmed")}
+    return {stage: len(reached(said, stage)) for stage in STAGES}
 
 
 def outcome(scored: Sequence[Scored], thresholds: Thresholds, days: Days | None = None) -> Outcome:
@@ -85,7 +85,8 @@ def outcome(scored: Sequence[Scored], thresholds: Thresholds, days: Days | None 
     everyday = [stages(one, thresholds) for one in calm]
     if not falls or not everyday:
         raise ValueError("no fall or no everyday clip among the held-out clips; name folds that hold some out")
-    day = {stage: days.events(stage, thresholds).false_alarms if days else 0 for stage in ("suspected", "confirmed")}
+    played = days.at(thresholds) if days else None
+    day = {stage: played.events(stage).false_alarms if played else 0 for stage in STAGES}
     return Outcome(
         thresholds=thresholds,
         falls=len(falls),

@@ -28,7 +28,7 @@ from training.hours import days_text, score_days, score_piece
 from training.judged import Model, open_model
 from training.networks import build
 from training.pieces import Piece, film_of, read_piece, write_piece
-from training.rates import LEVELS, rate_curve
+from training.rates import LEVELS, rate_curves
 from training.striped_test import PLAIN, STRIPED, striped_rows
 from training.timeline import draw_rates
 from training.unit_policy import KINDS, down_transitions, records, transitions, view_of
@@ -162,7 +162,7 @@ def test_recall_falls_with_the_false_alarms_as_the_level_rises(tmp_path: Path) -
         scored(clip("calm"), slice(0, 0), slice(0, 0)), probabilities=half_sure(0.3, slice(40, 50), slice(0))
     )
     own = model(False).thresholds
-    points = rate_curve([clear, faint, calm], None, "suspected", own)
+    points = rate_curves([clear, faint, calm], None, own)["suspected"]
     assert [point.level for point in points] == list(LEVELS)
     by_level = {point.level: point for point in points}
     assert (by_level[0.2].recall, by_level[0.4].recall, by_level[0.7].recall) == (1.0, 1.0, 0.5)
@@ -173,9 +173,9 @@ def test_recall_falls_with_the_false_alarms_as_the_level_rises(tmp_path: Path) -
     assert (tmp_path / "rates.png").stat().st_size > 1000
     day(tmp_path, 600)
     days = score_days(tmp_path, sees(slice(100, 110), slice(110, 200)))
-    over_days = rate_curve([clear], days, "confirmed", own)
+    over_days = rate_curves([clear], days, own)["confirmed"]
     assert {round(point.per_day) for point in over_days} == {24 * 60}
-    assert rate_curve([calm], None, "suspected", own) == []
+    assert rate_curves([calm], None, own)["suspected"] == []
 
 
 def test_stripes_lose_a_network_that_watches_the_room(tmp_path: Path) -> None:

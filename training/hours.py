@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -57,10 +57,9 @@ class Hour:
             apart |= (t >= start) & (t < end)
         return float((~apart).sum()) * STEP_S / 3600
 
-    def alarms(self, stage: str, thresholds: Thresholds | None = None) -> list[Alarm]:
-        """Falls and floor incidents that reached a stage; with thresholds, those the policy would say with them."""
-        said = self.said if thresholds is None else down_transitions(records(self.answers), thresholds)
-        when = [(one.start, one.confirmed) for one in reached(said, stage)]
+    def alarms(self, stage: str) -> list[Alarm]:
+        """Falls and floor incidents that reached a stage."""
+        when = [(one.start, one.confirmed) for one in reached(self.said, stage)]
         return [Alarm(self.path, start, t, self._truth(t), self._apart(start, t)) for start, t in when]
 
     def _apart(self, start: float, t: float) -> bool:
@@ -89,13 +88,20 @@ class Days:
         """Hours with somebody on the floor on purpose."""
         return sum(len(piece.answers.t) for piece in self.pieces) * STEP_S / 3600 - self.hours
 
-    def alarms(self, stage: str, thresholds: Thresholds | None = None) -> list[Alarm]:
-        """Every incident that reached a stage, on purpose or not."""
-        return [alarm for piece in self.pieces for alarm in piece.alarms(stage, thresholds)]
+    def at(self, thresholds: Thresholds) -> Days:
+        """The same answers as the policy would take them at other thresholds: falls and floor incidents alone."""
+        said = [tuple(down_transitions(records(piece.answers), thresholds)) for piece in self.pieces]
+        return replace(
+            self, pieces=tuple(replace(piece, said=words) for piece, words in zip(self.pieces, said, strict=True))
+        )
 
-    def events(self, stage: str, thresholds: Thresholds | None = None) -> Events:
+    def alarms(self, stage: str) -> list[Alarm]:
+        """Every incident that reached a stage, on purpose or not."""
+        return [alarm for piece in self.pieces for alarm in piece.alarms(stage)]
+
+    def events(self, stage: str) -> Events:
         """False alarms and hours, spans on purpose left out of both."""
-        wrong = [alarm for alarm in self.alarms(stage, thresholds) if not alarm.on_purpose]
+        wrong = [alarm for alarm in self.alarms(stage) if not alarm.on_purpose]
         return Events(false_alarms=len(wrong), hours=self.hours)
 
     def faults(self) -> Counter[str]:

@@ -15,7 +15,7 @@ from training.failures import day_moments, false_moments, missed, write_sheet
 from training.hours import Days, days_text
 from training.judged import NEVER_SEEN_ROOMS, PROTOCOLS, Model, Scored
 from training.metrics import RatePoint
-from training.rates import rate_curve
+from training.rates import rate_curves
 from training.striped_test import StripedRow, striped_text
 from training.table import NO_ROOM_SEEN, EventRow, Row, events_text, table_text
 from training.timeline import draw_rates, draw_roc, draw_timeline
@@ -83,7 +83,7 @@ def write_report(found: Evaluation, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     write_json(found, folder / "report.json")
     draw_roc({name: levels(found.scored, name) for name in (*PROTOCOLS, NO_ROOM_SEEN)}, folder / "roc.png")
-    curves = {stage: rate_curve(found.scored, found.days, stage, found.model.thresholds) for stage in STAGES}
+    curves = rate_curves(found.scored, found.days, found.model.thresholds)
     if any(curves.values()):
         draw_rates({stage: points for stage, points in curves.items() if points}, folder / "rates.png")
     for one, said in tqdm(list(zip(found.scored, found.said, strict=True)), desc="timelines", unit="clip"):
