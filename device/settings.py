@@ -15,6 +15,7 @@ Seconds = Annotated[float, Field(ge=0.1, le=86_400)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Name = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
 Point = tuple[Share, Share]
+RuntimeName = Literal["auto", "litert", "tflite-runtime", "onnx-cpu", "onnx-cuda", "onnx-tensorrt"]
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 MINUTES_A_DAY = 24 * 60
@@ -82,6 +83,9 @@ class Model(Section):
 
     bundle: str = Field("", description="Folder of a model bundle; empty: the one that came with this version.")
     threads: int = Field(1, ge=1, le=16, description="Threads of the network; one is enough for one camera.")
+    runtime: RuntimeName = Field(
+        "auto", description="What runs the network; auto takes the first that is installed (docs/runtimes.md)."
+    )
 
 
 class Fall(Section):

@@ -55,7 +55,7 @@ class Unit:
         self.clock = clock
         folder = settings.store.path()
         self.journal = Journal(folder, room=settings.unit.room)
-        runner = open_runner(bundle, settings.model.threads)
+        runner = open_runner(bundle, settings.model.threads, settings.model.runtime)
         self.watch = Watch(runner, Incidents(policy_of(settings, runner.card.thresholds)))
         self.model_id, self.runtime = runner.model_id, runner.runtime
         self.courier = Courier(settings, folder, clock)

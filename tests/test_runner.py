@@ -19,10 +19,9 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from numpy.typing import NDArray
 
-from device import runner as runner_module
 from device.card import CARD_FILE, TFLITE_FILE, BundleError, sha256, shipped_bundle
 from device.labels import LABELS
-from device.runner import FRAME, Int8Step, Runner, RuntimeUnavailable, open_runner
+from device.runner import FRAME, Int8Step, Runner, RuntimeUnavailable, flatbuffer, open_runner
 from quantize import golden
 
 TFLITE_RUNTIME_LSB = 6
@@ -101,7 +100,7 @@ def test_golden_logits_by_the_kernels_of_tflite_runtime(monkeypatch: pytest.Monk
     """Without its delegate ai-edge-litert runs the kernels of tflite-runtime 2.14: measured, 0 of 490 values differ."""
     plain = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
     interpreter = functools.partial(Interpreter, experimental_op_resolver_type=plain)
-    monkeypatch.setattr(runner_module, "find_runtime", lambda: (interpreter, "ai-edge-litert without XNNPACK"))
+    monkeypatch.setattr(flatbuffer.Library, "interpreter", lambda _: (interpreter, "ai-edge-litert without XNNPACK"))
     stored = json.loads(golden.GOLDEN_FILE.read_text())["logits"]
     difference = np.abs(np.asarray(golden.answers(open_runner(shipped_bundle()))) - np.asarray(stored))
     assert difference.max() <= TFLITE_RUNTIME_LSB
@@ -248,7 +247,7 @@ class UntiedInterpreter(Interpreter):  # type: ignore[misc]
 
 
 def test_a_state_that_is_not_tied(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner_module, "find_runtime", lambda: (UntiedInterpreter, "ai-edge-litert"))
+    monkeypatch.setattr(flatbuffer.Library, "interpreter", lambda _: (UntiedInterpreter, "ai-edge-litert"))
     refused(bundle, "state_03 is not tied", "make the bundle again")
 
 
@@ -297,37 +296,60 @@ class FakeInterpreter:
 
 
 def only(monkeypatch: pytest.MonkeyPatch, *present: str) -> None:
-    """Pretend that of the two runtimes just these are installed."""
-    for module, _ in runner_module.RUNTIMES:
-        package = module.partition(".")[0]
-        fake = types.ModuleType(module)
+    """Pretend that of the two flatbuffer runtimes just these are installed, and no ONNX Runtime."""
+    for library in (flatbuffer.LITERT, flatbuffer.TFLITE_RUNTIME):
+        package = library.module.partition(".")[0]
+        fake = types.ModuleType(library.module)
         fake.Interpreter = FakeInterpreter  # type: ignore[attr-defined]
         monkeypatch.setitem(sys.modules, package, types.ModuleType(package) if package in present else None)
-        monkeypatch.setitem(sys.modules, module, fake if package in present else None)
+        monkeypatch.setitem(sys.modules, library.module, fake if package in present else None)
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
     importlib.invalidate_caches()
 
 
 def test_litert_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
     only(monkeypatch, "ai_edge_litert", "tflite_runtime")
-    assert runner_module.find_runtime()[1].startswith("ai-edge-litert ")
+    assert flatbuffer.any_library()[1].startswith("ai-edge-litert ")
 
 
 def test_tflite_runtime_is_the_fallback(monkeypatch: pytest.MonkeyPatch) -> None:
     only(monkeypatch, "tflite_runtime")
     monkeypatch.setattr(np, "__version__", "1.26.4")
-    found, name = runner_module.find_runtime()
+    found, name = flatbuffer.any_library()
     assert found is FakeInterpreter
     assert name.startswith("tflite-runtime ")
 
 
-def test_tflite_runtime_under_numpy_2_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("runtime", ["auto", "tflite-runtime"])
+def test_tflite_runtime_under_numpy_2_says_what_to_install(monkeypatch: pytest.MonkeyPatch, runtime: str) -> None:
     only(monkeypatch, "tflite_runtime")
     monkeypatch.setattr(np, "__version__", "2.4.6")
     with pytest.raises(RuntimeUnavailable, match=r"cannot work with numpy 2\.4\.6; run `pip install ai-edge-litert`"):
-        open_runner(shipped_bundle())
+        open_runner(shipped_bundle(), runtime=runtime)
 
 
 def test_no_runtime_at_all_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     only(monkeypatch)
     with pytest.raises(RuntimeUnavailable, match="no inference runtime is installed; run `pip install ai-edge-litert`"):
         open_runner(shipped_bundle())
+
+
+@pytest.mark.parametrize(
+    ("runtime", "cure"),
+    [
+        ("litert", "pip install ai-edge-litert"),
+        ("tflite-runtime", r"pip install 'fallwatch\[tflite-runtime\]'"),
+        ("onnx-cpu", "pip install onnxruntime"),
+        ("onnx-cuda", "pip install onnxruntime-gpu"),
+        ("onnx-tensorrt", "pip install onnxruntime-gpu"),
+    ],
+)
+def test_the_runtime_asked_for_is_not_installed(monkeypatch: pytest.MonkeyPatch, runtime: str, cure: str) -> None:
+    only(monkeypatch)
+    with pytest.raises(RuntimeUnavailable, match=rf"is not installed.*; run:? `?{cure}"):
+        open_runner(shipped_bundle(), runtime=runtime)
+
+
+def test_a_runtime_nobody_knows() -> None:
+    with pytest.raises(ValueError, match="runtime 'tpu' is none of auto, litert"):
+        open_runner(shipped_bundle(), runtime="tpu")

@@ -72,7 +72,7 @@ def _look(settings: Settings) -> Iterator[Finding]:
 
 def _model(settings: Settings) -> Finding:
     bundle = bundle_of(settings)
-    runner = open_runner(bundle, settings.model.threads)
+    runner = open_runner(bundle, settings.model.threads, settings.model.runtime)
     raster = runner.card.input
     picture = np.zeros((raster.height, raster.width, 3), np.uint8)
     times = []

@@ -36,7 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     settings = settings_of(args)
-    runner = open_runner(bundle_of(settings, args.model), settings.model.threads)
+    model = settings.model
+    runner = open_runner(bundle_of(settings, args.model), model.threads, model.runtime)
     many = len(args.sources) > 1
     failed = 0
     for text in args.sources:

@@ -6,11 +6,11 @@ import argparse
 import logging
 import signal
 import threading
-from pathlib import Path
 
-from device.card import BundleError, read_card, shipped_bundle
+from device.card import shipped_bundle
 from device.clock import SystemClock
 from device.commands.common import add_config, bundle_of, config_path, with_source
+from device.runner import serving
 from device.settings import Settings, default_folder
 from device.settings_file import load_or_last_good
 from device.unit import Unit
@@ -28,8 +28,8 @@ def run(args: argparse.Namespace) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     settings, problems = _settings(args)
-    bundle, refused = _bundle(settings)
-    unit = Unit(settings, bundle, SystemClock())
+    settings, refused = _with_what_opens(settings)
+    unit = Unit(settings, bundle_of(settings), SystemClock())
     unit.fault("settings", bool(problems))
     unit.fault("model", refused)
     unit.run(stop)
@@ -47,15 +47,12 @@ def _settings(args: argparse.Namespace) -> tuple[Settings, str | None]:
     return with_source(settings, args.source), problem
 
 
-def _bundle(settings: Settings) -> tuple[Path, bool]:
-    """The bundle that serves, and whether another one was asked for and refused (DESIGN section 6.2)."""
-    asked = bundle_of(settings)
-    try:
-        read_card(asked)
-    except BundleError as error:
-        shipped = shipped_bundle()
-        if asked == shipped:
-            raise
-        log.error("%s; watching with the bundle of this version", error)
-        return shipped, True
-    return asked, False
+def _with_what_opens(settings: Settings) -> tuple[Settings, bool]:
+    """The settings with a bundle and a runtime that open, and whether what they asked for did not (DESIGN 6.2)."""
+    asked = settings.model
+    found = serving((bundle_of(settings), asked.runtime), shipped_bundle(), asked.threads)
+    if found.problem is None:
+        return settings, False
+    log.error("%s", found.problem)
+    serves = asked.model_copy(update={"bundle": str(found.bundle), "runtime": found.runtime})
+    return settings.model_copy(update={"model": serves}), True
