@@ -1,7 +1,7 @@
 """Clips as training sees them: pictures, the set of labels that are right at each step, and where the people are.
 
 Three sources: rendered clips know every label, mask and height; real clips know the fall and nothing else; mined
-pieces of everyday footage know that nobody falls in them.
+pieces of everyday footage know that nobody falls in them, and every label where they were mined from simulated days.
 """
 
 from __future__ import annotations
@@ -164,15 +164,18 @@ def synthetic_sample(path: Path) -> Sample:
 
 
 def mined_sample(path: Path) -> Sample:
-    """A piece of everyday footage that fooled a network (`fallwatch mine`): any label but `falling` and `floor`.
+    """A piece of everyday footage that fooled a network (`fallwatch mine`).
 
-    Raises ValueError naming the file when it is not one, or when its own labels say that somebody falls in it.
+    Its own labels where it has some (simulated days), else any but `falling` and `floor`. Raises ValueError naming the
+    file when it is not one, or when its own labels say that somebody falls in it.
     """
     piece = read_piece(path)
     if piece.label is not None and np.isin(piece.label, ALARMING).any():
         raise ValueError(f"{path}: somebody falls or lies on the floor in it, which is no false alarm; delete it")
     allowed = np.ones((len(piece), len(LABELS)), bool)
     allowed[:, ALARMING] = False
+    if piece.label is not None:
+        allowed = np.eye(len(LABELS), dtype=bool)[piece.label]
     content = (0, 0, STORED.width, STORED.height)
     weight = np.ones(len(piece), np.float32)
     return Sample(path.stem, piece.grey, allowed, weight, content, "mined", moved(piece.grey))
