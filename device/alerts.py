@@ -142,6 +142,8 @@ def alert_for(incident: Incident, room: str) -> Alert | None:
         score=incident.score,
         ends=rule.ends,
         test=incident.kind == "test",
+        camera=incident.camera,
+        room=room,
     )
 
 

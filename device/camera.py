@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import select
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -107,7 +108,7 @@ class Camera:
             left = end - self._clock.now()
             if frame is not None or left <= 0:
                 return frame
-            self._wait(left)
+            wait_for_any([self], left)
 
     def _turn(self) -> Frame | None:
         """Hear what the process said, then judge its silence."""
@@ -181,15 +182,17 @@ class Camera:
     def _patience_s(self) -> float:
         return self.settings.deadline_s if self._seq else max(OPEN_S, self.settings.deadline_s)
 
-    def _wait(self, left_s: float) -> None:
-        """Sleep until the process speaks, its deadline passes or left_s is over."""
+    @property
+    def pipe(self) -> int | None:
+        """A file descriptor that is readable when the capture process has said something; None while there is none."""
+        return self._child.pipe if self._child else None
+
+    def due_s(self) -> float:
+        """Seconds until `read` must be called even if nothing was said: to judge a silence, or to start again."""
         now = self._clock.now()
-        if self._child is None:
-            until = left_s if self.state is CameraState.ENDED else min(left_s, max(0.0, self._due - now))
-            select.select([], [], [], until)
-            return
-        until = min(left_s, max(0.0, self._heard + self._patience_s() - now) + 0.001)
-        select.select([self._child.pipe], [], [], until)
+        if self._child is not None:
+            return max(0.0, self._heard + self._patience_s() - now) + 0.001
+        return float("inf") if self.state is CameraState.ENDED else max(0.0, self._due - now)
 
     def _shown(self) -> str:
         return without_password(self.settings.source)
@@ -199,6 +202,12 @@ class Camera:
         shown = self._shown()
         text = text.replace(self.settings.source, shown)
         return text if text.startswith(shown) else f"{shown}: {text}"
+
+
+def wait_for_any(cameras: Sequence[Camera], timeout_s: float) -> None:
+    """Sleep until one of the cameras has something to be read, a deadline of one passes, or timeout_s is over."""
+    pipes = [pipe for camera in cameras if (pipe := camera.pipe) is not None]
+    select.select(pipes, [], [], min([timeout_s, *(camera.due_s() for camera in cameras)]))
 
 
 def probe(settings: CameraSettings, deadline_s: float = OPEN_S) -> Sight:

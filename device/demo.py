@@ -80,7 +80,7 @@ class Demo:
             timer.cancel()
         if not self._looked.is_set():
             raise FallwatchError(
-                unit.camera.error or f"{without_password(self.source)}: no picture came; check the camera"
+                unit.eyes[0].camera.error or f"{without_password(self.source)}: no picture came; check the camera"
             )
 
     def _give_up(self) -> None:

@@ -41,7 +41,7 @@ from device.records import Incident, Scores
 from device.retention import disk_bytes, make_room
 from device.sampler import GreyStep
 from device.score_table import write_scores
-from device.settings import Settings
+from device.settings import Store
 from device.store import StoreError
 
 log = logging.getLogger(__name__)
@@ -58,13 +58,30 @@ NICE = 10
 OFF = "the recorder is switched off in the settings"
 
 
+@dataclass(frozen=True, slots=True)
+class Making:
+    """How the events of one camera are made.
+
+    past_steps: steps after which nothing older can be seen in the network's scores. pictures: False when the recorder
+    is switched off, and neither pictures nor rasters are kept.
+    """
+
+    origin: Origin
+    past_steps: int
+    pictures: bool
+
+
 @dataclass(slots=True)
 class Take:
-    """The making of one event. t0: time 0 of the clip. first: index of its step. pictures, greys: none when off."""
+    """The making of one event.
+
+    t0: time 0 of the clip. first: index of its step. by: what holds for every event of its camera.
+    """
 
     transitions: list[Incident]
     t0: float
     first: int
+    by: Making
     steps: list[GreyStep] = field(default_factory=list)
     scores: list[Scores] = field(default_factory=list)
     pictures: list[Picture] = field(default_factory=list)
@@ -77,13 +94,10 @@ class Take:
 class EventWriter:
     """One thread that owns the events folder. fault: what could not be written, until something could again."""
 
-    def __init__(self, settings: Settings, origin: Origin, past_steps: int) -> None:
-        """past_steps: steps after which nothing older can be seen in the network's scores."""
+    def __init__(self, settings: Store) -> None:
         self.fault: str | None = None
         self._settings = settings
-        self._origin = origin
-        self._past_steps = past_steps
-        self._folder = settings.store.path()
+        self._folder = settings.path()
         self._events = self._folder / store.EVENTS
         self._jobs: queue.Queue[Take | Incident | None] = queue.Queue(QUEUE)
         self._thread = threading.Thread(target=self._run, name="event writer", daemon=True)
@@ -137,7 +151,7 @@ class EventWriter:
         self._events.mkdir(parents=True, exist_ok=True)
         if left := remove_unfinished(self._events):
             log.warning("%s: %d half-written events of an earlier run removed", self._events, left)
-        journal = Journal(self._folder, room=self._settings.unit.room)
+        journal = Journal(self._folder)
         try:
             rows = journal.connection.execute("SELECT incident_id FROM event WHERE clip IS NULL").fetchall()
             for row in rows:
@@ -156,13 +170,13 @@ class EventWriter:
         self._events.mkdir(parents=True, exist_ok=True)
         span = self._span(take)
         files, missing = self._files(take)
-        if refusal := self._room(files, self._settings.store.reserve_mb):
+        if refusal := self._room(files, self._settings.reserve_mb):
             self.fail(refusal)
             files, missing = {SCORES_FILE: files[SCORES_FILE]}, refusal
             if self._room(files, 0):
                 return
         about = {"no_pictures": missing} if missing else {}
-        note = make_note(take.transitions, self._origin, span, about)
+        note = make_note(take.transitions, take.by.origin, span, about)
         write_folder(store.event_folder(self._folder, take.id), files, note)
         if CLIP_FILE in files:
             self._enter_clip(take.id)
@@ -174,7 +188,7 @@ class EventWriter:
         table = io.StringIO()
         write_scores(table, take.scores[take.first :], take.t0)
         files = {SCORES_FILE: table.getvalue().encode()}
-        if not self._settings.recorder.enabled:
+        if not take.by.pictures:
             return files, OFF
         if take.steps:
             files[STEPS_FILE] = pack_steps(take.steps, take.scores)
@@ -187,19 +201,19 @@ class EventWriter:
     def _span(self, take: Take) -> Span:
         wall0 = take.scores[take.first].wall if take.scores else take.transitions[0].wall
         whole_past = bool(take.steps) and take.steps[0].reset
-        return Span(take.t0, wall0, take.first, 0 if whole_past else self._past_steps)
+        return Span(take.t0, wall0, take.first, 0 if whole_past else take.by.past_steps)
 
     def _room(self, files: dict[str, bytes], reserve_mb: int) -> str | None:
         """Make room for the files; why there is none, else None. Scores are small enough to go into the reserve."""
         need = disk_bytes([len(content) for content in files.values()]) + NOTE_BYTES
-        return make_room(self._events, need, self._settings.store.cap_mb, reserve_mb, self._removed)
+        return make_room(self._events, need, self._settings.cap_mb, reserve_mb, self._removed)
 
     def _removed(self, incident_id: str) -> None:
         log.info("%s: event %s removed, the oldest one, to keep within store.cap_mb", self._events, incident_id)
 
     def _enter_clip(self, incident_id: str) -> None:
         digest = _clip_hash(store.event_folder(self._folder, incident_id))
-        journal = Journal(self._folder, room=self._settings.unit.room)
+        journal = Journal(self._folder)
         try:
             journal.put_clip(incident_id, incident_id, digest)
         finally:

@@ -6,7 +6,7 @@ import json
 import logging
 import shutil
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -50,13 +50,14 @@ class Faults:
 
 
 def fault_rows(incidents: list[Incident]) -> list[dict[str, Any]]:
-    """Latched faults as fault/active lists them."""
+    """Latched faults as fault/active lists them; one that belongs to a camera says to which."""
     return [
         {
             "cause": str(incident.detail["cause"]),
             "kind": incident.kind,
             "text": alerts.cause(incident),
             "since": rfc3339(incident.wall_start),
+            **({"camera": incident.camera, "room": incident.room} if incident.camera else {}),
         }
         for incident in incidents
     ]
@@ -86,12 +87,12 @@ class Pulse:
         return times[len(times) // 2] if times else None
 
 
-def readings(folder: Path, pulse: Pulse, t: float, started_t: float) -> dict[str, Any]:
-    """What this machine says of itself; a reading it has not got is None."""
-    step_ms = pulse.step_ms()
+def readings(folder: Path, pulses: Sequence[Pulse], t: float, started_t: float) -> dict[str, Any]:
+    """What this machine says of itself; a reading it has not got is None. pulses: one a camera, the worst is told."""
+    step_ms = [ms for pulse in pulses if (ms := pulse.step_ms()) is not None]
     return {
-        "fps": round(pulse.steps_per_s(t), 2),
-        "step_ms": None if step_ms is None else round(step_ms, 2),
+        "fps": round(min(pulse.steps_per_s(t) for pulse in pulses), 2),
+        "step_ms": round(max(step_ms), 2) if step_ms else None,
         "temperature_c": _temperature(),
         "disk_free_mb": disk_free_mb(folder),
         "rss_mb": _rss_mb(),

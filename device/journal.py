@@ -9,7 +9,7 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ from device import store
 from device.records import Alert, Incident, Receipt
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+INCIDENT_FIELDS = frozenset(one.name for one in fields(Incident))
 
 EVENT_KINDS = ("fall", "floor", "long_lie", "inactivity")
 """Incidents that happen to a person and so become events; faults of the unit stay in the journal."""
@@ -99,7 +101,7 @@ class Journal:
                 incident.id,
                 incident.kind,
                 incident.stage,
-                self.room,
+                incident.room or self.room,
                 incident.wall_start,
                 incident.peak,
                 json.dumps(body),
@@ -219,8 +221,9 @@ class Journal:
 
 
 def incident_from(body: dict[str, Any]) -> Incident:
-    """An Incident from the JSON the journal keeps."""
-    return Incident(**{**body, "evidence": tuple(body["evidence"])})
+    """An Incident from the JSON the journal keeps; what a newer version has written beside it is passed over."""
+    known = {name: value for name, value in body.items() if name in INCIDENT_FIELDS}
+    return Incident(**{**known, "evidence": tuple(known["evidence"])})
 
 
 def receipt_from(body: dict[str, Any]) -> Receipt:

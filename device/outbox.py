@@ -194,7 +194,8 @@ class Outbox:
         """A human's answer as everybody else hears it: not loud, with its own time."""
         incident = incident_from(json.loads(row["incident"]))
         ends = receipt.action in ("close", "reject")
-        text = f"{self.unit.room}: {HUMAN_WORDS[receipt.action].format(by=receipt.by)}"
+        room = incident.room or self.unit.room
+        text = f"{room}: {HUMAN_WORDS[receipt.action].format(by=receipt.by)}"
         said = Alert(
             incident_id=incident.id,
             kind=incident.kind,
@@ -207,6 +208,8 @@ class Outbox:
             wall_start=incident.wall_start,
             score=incident.score,
             ends=ends,
+            camera=incident.camera,
+            room=room,
         )
         state = STATE_AFTER[receipt.action]
         standing = Standing(
@@ -250,7 +253,8 @@ def active_alert(outbox: Outbox) -> tuple[Alert | None, Standing | None, int]:
     Worst: nobody has claimed it, then the highest priority, then the oldest. Raises StoreError.
     """
     opened = _open_incidents(outbox)
-    told = [(alerts.alert_for(incident, outbox.unit.room), state, by) for incident, state, by in opened]
+    room = outbox.unit.room
+    told = [(alerts.alert_for(incident, incident.room or room), state, by) for incident, state, by in opened]
     ringing = [(alert, state, by) for alert, state, by in told if alert and alert.priority in alerts.RINGING]
     if not ringing:
         return None, None, 0

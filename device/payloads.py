@@ -67,7 +67,8 @@ def event_payload(unit: Unit, alert: Alert, standing: Standing, boot_id: str) ->
         "severity": alerts.SEVERITY[alert.priority],
         "priority": alert.priority,
         "text": alert.text,
-        "room": unit.room,
+        "room": alert.room or unit.room,
+        "camera": alert.camera or None,
         "device": unit.id,
         "started_at": rfc3339(alert.wall_start),
         "detected_at": rfc3339(alert.wall),
@@ -94,6 +95,8 @@ def active_payload(unit: Unit, alert: Alert | None, standing: Standing | None, o
         return {**base, "state": "clear"}
     return {
         **base,
+        "room": alert.room or unit.room,
+        "camera": alert.camera or None,
         "state": standing.state,
         "alert_id": alert.incident_id,
         "kind": alert.kind,

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from device import store
 from device.card import Card
 from device.clip import ClipError, Picture, to_jpeg
-from device.event_writer import EventWriter, Take
+from device.event_writer import EventWriter, Making, Take
 from device.incidents import policy_of
 from device.live_source import without_password
 from device.recording import Origin
@@ -79,10 +79,13 @@ def origin_of(settings: Settings, card: Card, bundle_sha256: str) -> Origin:
 
 
 class Recorder:
-    """Keeps the last seconds; makes an event of every fall, floor and inactivity incident."""
+    """Keeps the last seconds of one camera; makes an event of every fall, floor and inactivity incident."""
 
-    def __init__(self, settings: Settings, card: Card, bundle_sha256: str) -> None:
-        """bundle_sha256: of the bundle's card.toml, which holds the hash of every other file."""
+    def __init__(self, settings: Settings, card: Card, bundle_sha256: str, writer: EventWriter | None = None) -> None:
+        """bundle_sha256: of the bundle's card.toml, which holds the hash of every other file.
+
+        writer: the one that several recorders share, ended by whoever made it; None makes one of its own.
+        """
         self._settings = settings.recorder
         self._folder = settings.store.path()
         self._past_steps = past_steps(card)
@@ -92,7 +95,9 @@ class Recorder:
         self._pictures: deque[Picture] = deque()
         self._takes: dict[str, Take] = {}
         self._done: set[str] = set()
-        self._writer = EventWriter(settings, origin_of(settings, card, bundle_sha256), self._past_steps)
+        self._making = Making(origin_of(settings, card, bundle_sha256), self._past_steps, self._settings.enabled)
+        self._shared = writer is not None
+        self._writer = writer or EventWriter(settings.store)
 
     @property
     def fault(self) -> str | None:
@@ -137,10 +142,13 @@ class Recorder:
             self._finish(take)
 
     def close(self, timeout_s: float = CLOSE_S) -> bool:
-        """Write what is open as far as it went, then stop; False when the disk took too long."""
+        """Write what is open as far as it went, then stop; False when the disk took too long.
+
+        With a shared writer it is only handed over.
+        """
         for take in list(self._takes.values()):
             self._finish(take)
-        return self._writer.close(timeout_s)
+        return self._shared or self._writer.close(timeout_s)
 
     def _shown(self, step: GreyStep, pixels: NDArray[np.uint8]) -> Picture | None:
         """The picture as it waits in memory; a picture that cannot be kept is a fault and never stops the watch."""
@@ -164,7 +172,7 @@ class Recorder:
         t0 = pictures[0].t if pictures else next((t for t in times if t >= begin), incident.t)
         first = sum(t < t0 for t in times)
         oldest = max(0, first - self._past_steps)
-        take = Take([incident], t0, first - oldest, pictures=pictures)
+        take = Take([incident], t0, first - oldest, self._making, pictures=pictures)
         for step, scores in list(self._steps)[oldest:]:
             self._add(take, step, scores)
         return take

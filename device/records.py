@@ -74,7 +74,8 @@ class Incident:
 
     id: ULID, made once when the incident begins. t, wall: when this stage was entered. score: the evidence that
     carried it there, 0..1. peak: highest evidence so far. ended: no further transition will follow.
-    detail: words for the alert's text (cause of a fault, seconds on the floor).
+    detail: words for the alert's text (cause of a fault, seconds on the floor). camera, room: which camera saw it and
+    where, filled in by the unit; empty for what befalls the unit itself.
     """
 
     id: str
@@ -91,6 +92,8 @@ class Incident:
     ended: bool = False
     evidence: tuple[int, ...] = ()
     detail: dict[str, str | float] = field(default_factory=dict)
+    camera: str = ""
+    room: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +101,7 @@ class Alert:
     """One message to a human about one transition of an incident.
 
     repeat_s: rings again after this many seconds while nobody has claimed it; None never rings again.
+    camera: the one that saw it, empty for the unit itself. room: where to go, as in the text.
     """
 
     incident_id: str
@@ -112,6 +116,8 @@ class Alert:
     score: float
     ends: bool
     test: bool = False
+    camera: str = ""
+    room: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -53,12 +53,15 @@ class Unit(Section):
 
     site: Name = Field("home", description="The building, as in the MQTT topics.")
     id: Name = Field("unit-1", description="This unit, unique on the site; also its MQTT client id.")
-    room: Name = Field("room-1", description="The room it watches, as staff call it.")
+    room: Name = Field(
+        "room-1", description="The room it watches, as staff call it; of several cameras, where the unit is."
+    )
 
 
 class Camera(Section):
-    """What it looks through."""
+    """What it looks through. For several cameras write one [[cameras]] each instead."""
 
+    id: Name = Field("cam-1", description="This camera, unique on the unit.")
     source: str = Field("/dev/video0", min_length=1, description="A V4L2 device, an rtsp:// address, or a video file.")
     width: int = Field(640, ge=160, le=3840, description="Asked of a V4L2 device, pixels.")
     height: int = Field(480, ge=120, le=2160, description="Asked of a V4L2 device, pixels.")
@@ -212,11 +215,32 @@ class Console(Section):
         return host
 
 
+class RoomCamera(Camera):
+    """One of several cameras: what it looks through, its room, and what holds in that room alone."""
+
+    id: Name = Field(description="This camera, unique on the unit.")
+    room: Name = Field(description="The room it watches, as staff call it.")
+    source: str = Field(min_length=1, description="A V4L2 device, an rtsp:// address, or a video file.")
+    fall: Fall | None = None
+    floor: Floor | None = None
+    inactivity: Inactivity | None = None
+    blind: Blind | None = None
+    recorder: Recorder | None = None
+
+
+PER_CAMERA = ("fall", "floor", "inactivity", "blind", "recorder")
+"""Sections that a camera may have of its own: [cameras.fall] below its [[cameras]]; keys left out are the unit's."""
+
+MOST_CAMERAS = 32
+"""Far above what a board's cores or its network carry; a longer list is a mistake."""
+
+
 class Settings(Section):
     """Everything a unit can be told."""
 
     unit: Unit = Unit()
     camera: Camera = Camera()
+    cameras: list[RoomCamera] = Field(default_factory=list, max_length=MOST_CAMERAS)
     model: Model = Model()
     fall: Fall = Fall()
     floor: Floor = Floor()
@@ -226,3 +250,43 @@ class Settings(Section):
     store: Store = Store()
     recorder: Recorder = Recorder()
     console: Console = Console()
+
+    @model_validator(mode="after")
+    def _each_camera_once(self) -> Settings:
+        if self.cameras and "camera" in self.model_fields_set:
+            raise ValueError("[camera] and [[cameras]] do not go together: write every camera as a [[cameras]]")
+        names = [camera.id for camera in self.cameras]
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise ValueError(f'two cameras are called "{twice}": give each [[cameras]] an id of its own')
+        return self
+
+    def views(self) -> tuple[Settings, ...]:
+        """One Settings for each camera, as if it were the unit's only one: its room, its source, its policy."""
+        return tuple(self._view(camera) for camera in self.cameras) or (self,)
+
+    def _view(self, camera: RoomCamera) -> Settings:
+        own = {name: section for name in PER_CAMERA if (section := getattr(camera, name)) is not None}
+        unit = self.unit.model_copy(update={"room": camera.room})
+        return self.model_copy(update={"unit": unit, "camera": camera, "cameras": [], **own})
+
+
+def inherit(table: dict[str, Any]) -> dict[str, Any]:
+    """A settings table in which each camera's own sections are whole: keys left out there are the unit's.
+
+    table: as TOML gives it, not yet judged; whatever is not as it should be stays for the judge.
+    """
+    cameras = table.get("cameras")
+    if not isinstance(cameras, list):
+        return table
+    return {**table, "cameras": [_inheriting(camera, table) for camera in cameras]}
+
+
+def _inheriting(camera: Any, table: dict[str, Any]) -> Any:
+    if not isinstance(camera, dict):
+        return camera
+    whole = {
+        name: {**table[name], **camera[name]}
+        for name in PER_CAMERA
+        if isinstance(camera.get(name), dict) and isinstance(table.get(name), dict)
+    }
+    return {**camera, **whole}

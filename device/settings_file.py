@@ -22,8 +22,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from device.errors import FallwatchError
-from device.settings import Settings
-from device.settings_words import docs_page, example, expectation, sections, value_text
+from device.settings import PER_CAMERA, Settings, inherit
+from device.settings_words import CAMERAS, docs_page, example, expectation, sections, value_text
 
 LARGEST_FILE_BYTES = 1_000_000
 """A settings file has some kilobytes; more is the wrong file, perhaps a video, and is not read."""
@@ -60,7 +60,7 @@ def read_settings(path: Path) -> Settings:
 def parse_settings(text: str, name: str) -> Settings:
     """The settings in a TOML text; `name` is what the sentences call it. Raises SettingsError."""
     try:
-        as_json = json.dumps(tomllib.loads(text), default=str)
+        as_json = json.dumps(inherit(tomllib.loads(text)), default=str)
     except RecursionError:
         raise SettingsError(f"{name}: brackets are nested too deeply: no setting needs more than 3 levels") from None
     except ValueError as error:
@@ -171,12 +171,20 @@ def _toml_sentence(name: str, text: str, message: str) -> str:
 
 
 def _lines_of_keys(text: str) -> dict[tuple[str, ...], int]:
-    """Path of every section and key -> its line, 1-based. A line scan is enough: it only points, it never judges."""
+    """Path of every section and key -> its line, 1-based. A line scan is enough: it only points, it never judges.
+
+    The second [[cameras]] is at ("cameras", "1"), its [cameras.fall] at ("cameras", "1", "fall").
+    """
     lines: dict[tuple[str, ...], int] = {}
+    counts: dict[str, int] = {}
     section: tuple[str, ...] = ()
     for number, line in enumerate(text.splitlines(), start=1):
         if heading := SECTION_LINE.match(line):
-            section = _dotted(heading[1])
+            name, *rest = _dotted(heading[1])
+            if heading[0].lstrip().startswith("[["):
+                counts[name] = counts.get(name, -1) + 1
+                lines.setdefault((name,), number)
+            section = (name, *([str(counts[name])] if name in counts else []), *rest)
             lines.setdefault(section, number)
         elif key := KEY_LINE.match(line):
             lines.setdefault(section + _dotted(key[1]), number)
@@ -196,12 +204,14 @@ def _sentence(name: str, lines: dict[tuple[str, ...], int], error: dict[str, Any
 
 
 def _names(place: Place) -> tuple[str, ...]:
-    return tuple(part for part in place if isinstance(part, str))[:2]
+    """Section and key; of a section that belongs to one camera its own name: ("fall", "fall_on")."""
+    names = tuple(part for part in place if isinstance(part, str))
+    return names[1:3] if names[:1] == (CAMERAS,) and names[1:2] and names[1] in PER_CAMERA else names[:2]
 
 
 def _line(lines: dict[tuple[str, ...], int], place: Place) -> int | None:
     """The line of the key, else of its section, else None."""
-    names = _names(place)
+    names = tuple(str(part) for part in place)
     return next((lines[names[:end]] for end in range(len(names), 0, -1) if names[:end] in lines), None)
 
 
@@ -216,9 +226,13 @@ def _said(names: tuple[str, ...], error: dict[str, Any]) -> str:
     reason = str(error["msg"]).removeprefix("Value error, ")
     if error["type"] == "extra_forbidden":
         return _unknown(names)
+    if error["type"] == "missing":
+        return f"is missing: write for example {example(*names)}"
+    if names == (CAMERAS,):
+        return _about_cameras(error, reason)
     if len(names) < 2 or names[0] not in sections():
         if error["type"] == "value_error":
-            return f"{reason}: correct section [{names[0]}]"
+            return f"{reason}: correct section [{names[0]}]" if names else reason
         section = names[0] if names else "unit"
         return f"got {value_text(error['input'])}: expected a section: write [{section}] on a line of its own"
     section, key = names
@@ -226,6 +240,13 @@ def _said(names: tuple[str, ...], error: dict[str, Any]) -> str:
     if error["type"] == "value_error":
         expected = reason.split("; write for example", 1)[0]
     return f"got {value_text(error['input'])}: {expected}: write for example {example(section, key)}"
+
+
+def _about_cameras(error: dict[str, Any], reason: str) -> str:
+    """The list of cameras as a whole, or one of them, is none."""
+    if error["type"] == "too_long":
+        return f"{reason}: share them out among several units"
+    return f"got {value_text(error['input'])}: expected a camera: write [[cameras]] on a line of its own"
 
 
 def _unknown(names: tuple[str, ...]) -> str:

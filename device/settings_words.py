@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from device.settings import Settings
+from device.settings import PER_CAMERA, RoomCamera, Settings
 
 UNITS = {"_s": "seconds", "_mb": "megabytes", "minutes": "minutes", "fps": "frames per second"}
 """How a key ends -> the unit it is in."""
@@ -22,6 +22,10 @@ LISTS = {
     "hours": ('a list of spans of local hours such as "07:30-21:00"', '["07:30-21:00"]'),
 }
 """Lists cannot be put into words from their schema: key -> (what is expected, an example)."""
+CAMERAS = "cameras"
+"""The one section that may stand several times, [[cameras]]."""
+CAMERA_EXAMPLES = {"id": "cam-2", "room": "room-2", "source": "/dev/video2"}
+"""Keys of a [[cameras]] that have no default -> an example."""
 PASSWORD_IN_ADDRESS = re.compile(r"://[^/@\s\"]*@")
 LONGEST_VALUE_SHOWN = 60
 
@@ -30,19 +34,31 @@ Schema = Mapping[str, Any]
 
 @cache
 def sections() -> dict[str, dict[str, Schema]]:
-    """Section -> key -> JSON Schema of that setting, in the order they are written in settings.py."""
+    """Section -> key -> JSON Schema of that setting, in the order they are written in settings.py.
+
+    Of a [[cameras]] without the sections that it may have of its own: those are the unit's, word for word.
+    """
     whole = Settings.model_json_schema()
     found = {}
     for section, pointer in whole["properties"].items():
-        reference = pointer.get("$ref") or pointer["allOf"][0]["$ref"]
-        found[section] = whole["$defs"][reference.rsplit("/", 1)[-1]]["properties"]
+        kind = pointer.get("items", pointer)
+        reference = kind.get("$ref") or kind["allOf"][0]["$ref"]
+        keys = whole["$defs"][reference.rsplit("/", 1)[-1]]["properties"]
+        found[section] = {key: schema for key, schema in keys.items() if section != CAMERAS or key not in PER_CAMERA}
     return found
 
 
 @cache
 def defaults() -> dict[str, dict[str, Any]]:
     """Section -> key -> the value in force when the key is left out."""
-    return Settings().model_dump(mode="json")
+    values: dict[str, dict[str, Any]] = Settings().model_dump(mode="json")
+    values[CAMERAS] = RoomCamera(**CAMERA_EXAMPLES).model_dump(mode="json")
+    return values
+
+
+def must_be_given(section: str, key: str) -> bool:
+    """True for the few keys that have no default."""
+    return section == CAMERAS and key in CAMERA_EXAMPLES
 
 
 def value_text(value: object) -> str:
@@ -92,16 +108,33 @@ def docs_page() -> str:
         "This page is generated: change `device/settings.py`, then run `python -m device.settings_file --docs`.",
     ]
     for section, keys in sections().items():
-        about = (Settings.model_fields[section].annotation.__doc__ or "").strip()
-        lines += ["", f"## [{section}]", "", about, ""]
+        lines += ["", f"## {heading(section)}", "", _about(section), ""]
         lines += ["| key | default | accepts | what it does |", "| --- | --- | --- | --- |"]
         lines += [_row(section, key, schema) for key, schema in keys.items()]
     return "\n".join(lines) + "\n"
 
 
+def heading(section: str) -> str:
+    """How a section begins in the file."""
+    return f"[[{section}]]" if section == CAMERAS else f"[{section}]"
+
+
+def _about(section: str) -> str:
+    if section != CAMERAS:
+        return (Settings.model_fields[section].annotation.__doc__ or "").strip()
+    own = ", ".join(f"`[cameras.{name}]`" for name in PER_CAMERA)
+    return (
+        f"{(RoomCamera.__doc__ or '').strip()} As many as there are cameras, in place of [camera]; one process watches "
+        f"them all. Below its `[[cameras]]` a camera may have sections of its own ({own}) with the keys of the unit's "
+        "sections of that name; a key left out there is the unit's."
+    )
+
+
 def _row(section: str, key: str, schema: Schema) -> str:
     default = defaults()[section][key]
     shown = "left out" if default is None else f"`{value_text(default)}`"
+    if must_be_given(section, key):
+        shown = "must be given"
     cells = (f"`{key}`", shown, expectation(section, key), schema.get("description", ""))
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 

@@ -1,4 +1,4 @@
-"""The unit: camera, loop, journal, courier and recorder put together, and the thin loop that turns them.
+"""The unit: cameras, loops, journal, courier and recorders put together, and the thin loop that turns them.
 
 Nothing is decided here. What is seen goes to the recorder, what happens goes to the outbox first and then everywhere
 else, what people answer comes back in, and every half minute the unit says how it is.
@@ -11,17 +11,20 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
+
 from device.alerts import alert_for
-from device.camera import Camera, CameraState
+from device.camera import CameraState, wait_for_any
 from device.card import CARD_FILE, sha256
 from device.clock import Clock
-from device.health import Faults, Pulse, beat, disk_free_mb, fault_rows, readings, status_line
-from device.incidents import Incidents, policy_of
+from device.event_writer import EventWriter
+from device.eye import Eye, Shared
+from device.health import Faults, beat, disk_free_mb, fault_rows, readings, status_line
 from device.journal import Journal
-from device.loop import Turn, Watch
+from device.loop import Turn
 from device.mqtt import Courier, LinkState
 from device.outbox import Outbox
-from device.recorder import Recorder
+from device.recorder import CLOSE_S
 from device.records import Alert, Incident, Receipt
 from device.runner import open_runner
 from device.settings import Settings
@@ -44,26 +47,28 @@ Told = Callable[[Turn, list[Alert]], None]
 
 
 class Unit:
-    """One camera, one room. run() returns when told to stop, or when a file used as a camera has ended.
+    """All cameras of one unit. run() returns when told to stop, or when every file used as a camera has ended.
 
     told: called with every turn of the loop and the alerts it gave rise to; for a terminal that shows them.
     Raises BundleError, StoreError, CameraError at the start.
     """
 
     def __init__(self, settings: Settings, bundle: Path, clock: Clock, told: Told | None = None) -> None:
+        cv2.setNumThreads(settings.model.threads)
         self.settings = settings
         self.clock = clock
         folder = settings.store.path()
         self.journal = Journal(folder, room=settings.unit.room)
-        runner = open_runner(bundle, settings.model.threads, settings.model.runtime)
-        self.watch = Watch(runner, Incidents(policy_of(settings, runner.card.thresholds)))
-        self.model_id, self.runtime = runner.model_id, runner.runtime
+        views = settings.views()
+        runners = [open_runner(bundle, settings.model.threads, settings.model.runtime) for _ in views]
+        self.model_id, self.runtime = runners[0].model_id, runners[0].runtime
         self.courier = Courier(settings, folder, clock)
         self.outbox = Outbox(self.journal, settings, self.courier.spill)
-        self.recorder = Recorder(settings, runner.card, sha256(bundle / CARD_FILE))
-        self.camera = Camera(settings.camera, clock)
+        self.writer = EventWriter(settings.store)
+        shared = Shared(runners[0].card, sha256(bundle / CARD_FILE), self.writer, clock)
+        self.eyes = [Eye(view, runner, shared) for view, runner in zip(views, runners, strict=True)]
         self.supervisor = Supervisor()
-        self.pulse, self.faults = Pulse(), Faults()
+        self.faults = Faults()
         self._told = told
         self._folder = folder
         self._started_t = clock.now()
@@ -74,12 +79,13 @@ class Unit:
         """Watch until `stop` is set."""
         t, wall = self.clock.now(), self.clock.wall()
         self.journal.say("unit", wall, t, {"said": "started", "model": self.model_id, "runtime": self.runtime})
-        self.watch.incidents.restore(self.journal.open_incidents(), t, wall)
-        self.camera.start()
+        self._restore(self.journal.open_incidents(), t, wall)
+        for eye in self.eyes:
+            eye.camera.start()
         if self.settings.mqtt.enabled:
             self.courier.start()
         try:
-            while not stop.is_set() and self.camera.state is not CameraState.ENDED:
+            while not stop.is_set() and any(eye.camera.state is not CameraState.ENDED for eye in self.eyes):
                 self._turn()
         finally:
             self._close()
@@ -88,36 +94,51 @@ class Unit:
         """Latch or clear a fault of the unit; cause: a word of alerts.CAUSES."""
         self._happened(self.faults.set(cause, so, self.clock.now(), self.clock.wall()))
 
+    def _restore(self, incidents: list[Incident], t: float, wall: float) -> None:
+        """Hand each open incident to the eye that saw it, else to one in that room; else a human has to close it."""
+        for incident in incidents:
+            same = [eye for eye in self.eyes if eye.id == incident.camera]
+            near = [eye for eye in self.eyes if incident.room in ("", eye.room)]
+            for eye in (same or near)[:1]:
+                eye.watch.incidents.restore([incident], t, wall)
+            if not (same or near):
+                room, camera = incident.room, incident.camera
+                log.warning("%s: a %s is open and no camera watches there (%s); close it", room, incident.kind, camera)
+
     def _turn(self) -> None:
-        frame = self.camera.read(READ_S)
-        if frame is None:
-            self._happened(self.watch.tick(self.clock.now(), self.clock.wall()))
-            self.recorder.pass_time(self.clock.now())
-        else:
-            for turn in self.watch.feed(frame):
-                self._seen(turn)
+        wait_for_any([eye.camera for eye in self.eyes], READ_S)
+        for eye in self.eyes:
+            seen = False
+            for turn in eye.turns():
+                seen = True
+                self._seen(eye, turn)
+            if not seen:
+                self._happened(self._of(eye, eye.pass_time(self.clock.now(), self.clock.wall())))
         self._hear()
         self._look_after()
 
-    def _seen(self, turn: Turn) -> None:
-        self.pulse.beat(turn.scores)
-        self.recorder.keep(turn.step, turn.scores, None if turn.frame is None else turn.frame.pixels)
-        alerts = self._happened(turn.incidents)
+    def _seen(self, eye: Eye, turn: Turn) -> None:
+        alerts = self._happened(self._of(eye, turn.incidents))
         self.supervisor.classified(turn.scores.t)
         if self._told is not None:
             self._told(turn, alerts)
+
+    def _of(self, eye: Eye, incidents: list[Incident]) -> list[Incident]:
+        return [eye.own(incident) for incident in incidents]
 
     def _happened(self, incidents: list[Incident]) -> list[Alert]:
         """Disk first, then the network, then the pictures."""
         said = []
         for incident in incidents:
-            alert = alert_for(incident, self.settings.unit.room)
+            alert = alert_for(incident, incident.room or self.settings.unit.room)
             error = self.outbox.put(incident, alert, self.model_id)
             if error is not None:
                 log.error("%s", error)
                 if incident.detail.get("cause") != "disk":
                     self.fault("disk", True)
-            self.recorder.on_incident(incident)
+            for eye in self.eyes:
+                if eye.id == incident.camera:
+                    eye.recorder.on_incident(incident)
             if alert is not None:
                 said.append(alert)
             log.info("%s %s %s (score %.2f)", incident.kind, incident.stage, incident.id, incident.score)
@@ -135,7 +156,8 @@ class Unit:
 
     def _closed(self, receipt: Receipt) -> None:
         log.info("%s: %s by %s", receipt.alert_id, receipt.action, receipt.by)
-        self.watch.incidents.close(receipt.alert_id, self.clock.now())
+        for eye in self.eyes:
+            eye.watch.incidents.close(receipt.alert_id, self.clock.now())
 
     def _look_after(self) -> None:
         t = self.clock.now()
@@ -149,28 +171,40 @@ class Unit:
     def _report(self, t: float) -> None:
         free = disk_free_mb(self._folder)
         settled = self.outbox.settle(self.clock.wall(), t)
-        self.fault("disk", not settled or self.recorder.fault is not None or (free is not None and free < 1.0))
+        self.fault("disk", not settled or self.writer.fault is not None or (free is not None and free < 1.0))
         health = {
-            **readings(self._folder, self.pulse, t, self._started_t),
-            "state": "blind" if self.watch.incidents.blind.open else str(self.camera.state),
+            **readings(self._folder, [eye.pulse for eye in self.eyes], t, self._started_t),
+            "state": self._state(),
             "model": self.model_id,
             "runtime": self.runtime,
-            "camera": {"drops": self.camera.drops, "restarts": self.camera.restarts},
+            "camera": {
+                "drops": sum(eye.camera.drops for eye in self.eyes),
+                "restarts": sum(eye.camera.restarts for eye in self.eyes),
+            },
+            "cameras": [eye.health(t) for eye in self.eyes],
             "faults": [str(incident.detail["cause"]) for incident in self._latched()],
         }
         self.courier.set_health(health)
         beat(self._folder, health, self.clock.wall())
         self.supervisor.status(status_line(health), t)
 
+    def _state(self) -> str:
+        """The state of the camera that is worst off: one that is blind, else one that gives no pictures."""
+        states = [eye.state for eye in self.eyes]
+        worst = [state for state in states if state != CameraState.STREAMING]
+        return "blind" if "blind" in states else (worst or states)[0]
+
     def _latched(self) -> list[Incident]:
-        blind = self.watch.incidents.blind.open
-        return [*([blind] if blind else []), *self.faults.open()]
+        return [*(fault for eye in self.eyes if (fault := eye.blind())), *self.faults.open()]
 
     def _close(self) -> None:
         """End in the order of the road: no new pictures, clips written, last words sent."""
         self.supervisor.stopping("stopped")
-        self.camera.close()
-        self.recorder.close()
+        for eye in self.eyes:
+            eye.camera.close()
+        for eye in self.eyes:
+            eye.recorder.close()
+        self.writer.close(CLOSE_S)
         t, wall = self.clock.now(), self.clock.wall()
         self.journal.say("unit", wall, t, {"said": "stopped"})
         self.courier.stop()

@@ -54,7 +54,7 @@ def test_the_pulse_is_over_the_last_ten_seconds() -> None:
 
 
 def test_the_readings_keep_to_the_health_contract(tmp_path: Path) -> None:
-    health = {**readings(tmp_path, Pulse(), 5.0, 1.0), "state": "watching", "model": "m", "faults": ["broker"]}
+    health = {**readings(tmp_path, [Pulse()], 5.0, 1.0), "state": "watching", "model": "m", "faults": ["broker"]}
     payload = payloads.health_payload(Unit(), health, waiting=0)
     payloads.validate("health", {**payload, "published_at": "2026-11-24T00:00:00.000Z"})
     assert health["uptime_s"] == 4.0

@@ -18,10 +18,11 @@ from device.settings_file import (
     read_settings,
     settings_sha256,
 )
-from device.settings_words import docs_page, example, expectation, sections
+from device.settings_words import docs_page, example, expectation, heading, must_be_given, sections
 from tests.conftest import REPO
 
 EXAMPLE = REPO / "deploy" / "unit.example.toml"
+ONE_CAMERA = "[[cameras]]\nid = 'a'\nroom = 'r'\nsource = 'x.mp4'\n"
 GOOD = '[unit]\nsite = "north"\nid = "unit-7"\n\n[fall]\nconfirm_s = 4\n'
 
 
@@ -67,6 +68,13 @@ def test_a_word_where_seconds_belong_is_named_with_its_line_and_a_cure() -> None
         ("[mqtt]\ntls = true\ncert_file = 'a'", 1, "cert_file and key_file belong together"),
         ("fall.confirm_s = -1", 1, "fall.confirm_s: got -1"),
         ("[unit]\nid 5", 2, "not valid TOML: "),
+        ("[[cameras]]\nid='a'\nroom='r'", 1, 'cameras[0].source: is missing: write for example source = "/dev/video2"'),
+        ("[cameras]\nid='a'", 1, "expected a camera: write [[cameras]] on a line of its own"),
+        ("cameras = [1]", 1, "cameras[0]: got 1: expected a camera"),
+        (f"{ONE_CAMERA}wdith = 640", 5, "cameras[0].wdith: unknown key in section [cameras]: did you mean width?"),
+        (f"{ONE_CAMERA}[cameras.fall]\nconfirm_s = 'x'", 6, 'cameras[0].fall.confirm_s: got "x": expected a number'),
+        (f"{ONE_CAMERA}[cameras.fall]\nconfirm_s = 100", 5, "must rise in this order"),
+        (ONE_CAMERA * 33, 1, "at most 32 items"),
         ("[fall]\nconfirm_s = 1\nconfirm_s = 2", 3, "this key stands twice in one section"),
     ],
 )
@@ -243,7 +251,10 @@ def test_the_fingerprint_follows_the_values_and_not_the_spelling() -> None:
 def test_every_setting_has_a_sentence_and_its_example_is_accepted(section: str, key: str) -> None:
     assert len(sections()[section][key].get("description", "")) > 10
     assert expectation(section, key)
-    parse_settings(f"[{section}]\n{example(section, key)}\n", "example")
+    needed = [
+        example(section, other) for other in sections()[section] if other != key and must_be_given(section, other)
+    ]
+    parse_settings("\n".join((heading(section), example(section, key), *needed)), "example")
 
 
 def test_the_page_of_settings_is_current() -> None:
@@ -267,6 +278,8 @@ class TestExample:
     def test_it_shows_every_section_and_every_key_with_its_bounds(self) -> None:
         text = EXAMPLE.read_text(encoding="utf-8")
         for section, keys in sections().items():
+            if section == "cameras":
+                continue  # shown indented, beside [camera], whose keys it shares
             assert f"\n[{section}]\n" in text
             part = "\n" + text.split(f"\n[{section}]\n")[1].split("\n[")[0]
             assert [key for key in keys if f"\n{key} = " not in part and f"\n# {key} = " not in part] == []
@@ -276,3 +289,49 @@ class TestExample:
         known = {key for keys in sections().values() for key in keys}
         opened = [line[2:] if line[2:].split(" = ")[0] in known else line for line in lines]
         parse_settings("\n".join(opened), "opened example")
+
+    def test_its_several_cameras_are_valid_too(self) -> None:
+        lines = EXAMPLE.read_text(encoding="utf-8").splitlines()
+        (view,) = parse_settings("\n".join(line[4:] for line in lines if line.startswith("#   ")), "example").views()
+        assert (view.unit.room, view.inactivity.minutes) == ("room-1", 120)
+
+
+class TestCameras:
+    """Several cameras: each sees the settings as if it were the only one."""
+
+    TEXT = (
+        "[unit]\nroom = 'corridor'\n[fall]\nconfirm_s = 4\n[inactivity]\nminutes = 60\nmoving = 0.1\n"
+        "[[cameras]]\nid = 'a'\nroom = 'r1'\nsource = 'a.mp4'\n[cameras.inactivity]\nminutes = 0\n"
+        "[[cameras]]\nid = 'b'\nroom = 'r2'\nsource = 'b.mp4'\nmask = [[[0, 0], [1, 0], [1, 1]]]\n"
+        "[cameras.recorder]\nenabled = false\n"
+    )
+
+    def test_each_has_its_room_its_source_and_what_it_alone_was_told(self) -> None:
+        a, b = parse_settings(self.TEXT, "unit.toml").views()
+        assert (a.unit.room, a.camera.id, a.camera.source, a.camera.mask) == ("r1", "a", "a.mp4", [])
+        assert (b.unit.room, b.camera.id, len(b.camera.mask)) == ("r2", "b", 1)
+        assert (a.recorder.enabled, b.recorder.enabled) == (True, False)
+        assert a.unit.id == b.unit.id
+        assert a.cameras == b.cameras == []
+
+    def test_a_key_left_out_of_a_cameras_own_section_is_the_units_and_not_the_default(self) -> None:
+        a, b = parse_settings(self.TEXT, "unit.toml").views()
+        assert (a.inactivity.minutes, a.inactivity.moving) == (0, 0.1)
+        assert (b.inactivity.minutes, b.inactivity.moving) == (60, 0.1)
+        assert a.fall.confirm_s == b.fall.confirm_s == 4
+
+    def test_a_single_camera_is_the_view_of_the_unit_itself(self) -> None:
+        settings = Settings()
+        assert settings.views() == (settings,)
+
+    def test_the_second_of_two_is_named_with_its_line(self) -> None:
+        (problem,) = problems(self.TEXT.replace("enabled = false", "enabled = 'no'"))
+        assert problem.startswith('unit.toml:20: cameras[1].recorder.enabled: got "no": expected true or false')
+
+    def test_cameras_that_cannot_be_told_apart_are_refused(self) -> None:
+        assert "write every camera as a [[cameras]]" in problems(f"{ONE_CAMERA}[camera]\nid = 'b'")[0]
+        assert 'two cameras are called "a": give each [[cameras]] an id' in problems(ONE_CAMERA + ONE_CAMERA)[0]
+
+    def test_a_password_of_one_is_not_repeated(self) -> None:
+        text = "[[cameras]]\nid = 'a'\nsource = 'rtsp://nurse:geheim@camera/1'\nroom = 'Mrs Miller'\n[cameras]\nx = 1\n"
+        assert "geheim" not in "".join(problems(text))

@@ -81,7 +81,7 @@ def test_a_disk_that_takes_nothing_is_a_fault_and_the_watch_goes_on(
 
 def test_a_closed_incident_is_forgotten_by_the_watch(settings: Settings) -> None:
     unit = Unit(settings, shipped_bundle(), SystemClock())
-    down = unit.watch.incidents.down
+    down = unit.eyes[0].watch.incidents.down
     down.restore(Incident("01KB", "fall", "confirmed", 1.0, 1.0, 0.0, 0.0, 1.0, 1.0), 5.0, 5.0)
     for action in ("claim", "close"):
         unit.courier.inbox.append(Receipt("01KB", "human", "nina", 6.0, action))

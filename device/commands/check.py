@@ -12,14 +12,14 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from device import store
-from device.camera import CameraError, probe
+from device.camera import probe
 from device.clock import SystemClock
 from device.commands.common import add_config, bundle_of, config_path, with_source
 from device.errors import FallwatchError
 from device.health import CLOCK_SYNCED
 from device.mqtt.reach import reach
 from device.runner import open_runner
-from device.settings import Settings
+from device.settings import RoomCamera, Settings
 from device.settings_file import read_settings
 
 MB = 1024 * 1024
@@ -56,18 +56,23 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _look(settings: Settings) -> Iterator[Finding]:
-    looks: dict[str, Callable[[Settings], Finding]] = {
-        "model": _model,
-        "camera": _camera,
-        "disk": _disk,
-        "broker": _broker,
-        "clock": _clock,
-    }
-    for what, look in looks.items():
+    looks: list[tuple[str, Callable[[Settings], Finding], Settings]] = [
+        ("model", _model, settings),
+        *((_camera_name(view), _camera, view) for view in settings.views()),
+        ("disk", _disk, settings),
+        ("broker", _broker, settings),
+        ("clock", _clock, settings),
+    ]
+    for what, look, of in looks:
         try:
-            yield look(settings)
+            yield look(of)
         except FallwatchError as error:
             yield Finding(what, False, str(error))
+
+
+def _camera_name(view: Settings) -> str:
+    """What a camera is called here: by its own name where there may be several."""
+    return view.camera.id if isinstance(view.camera, RoomCamera) else "camera"
 
 
 def _model(settings: Settings) -> Finding:
@@ -84,11 +89,9 @@ def _model(settings: Settings) -> Finding:
 
 
 def _camera(settings: Settings) -> Finding:
-    try:
-        sight = probe(settings.camera, max(settings.camera.deadline_s, 15.0))
-    except CameraError as error:
-        return Finding("camera", False, str(error))
-    return Finding("camera", True, f"{sight.width}x{sight.height}, {sight.fps:.1f} pictures per second")
+    sight = probe(settings.camera, max(settings.camera.deadline_s, 15.0))
+    said = f"{sight.width}x{sight.height}, {sight.fps:.1f} pictures per second"
+    return Finding(_camera_name(settings), True, said)
 
 
 def _disk(settings: Settings) -> Finding:

@@ -44,9 +44,11 @@ def bundle_of(settings: Settings, named: Path | None = None) -> Path:
 
 
 def with_source(settings: Settings, source: str | None) -> Settings:
-    """The settings with another camera source."""
+    """The settings with another camera source. Raises UsageError where they name several cameras."""
     if source is None:
         return settings
+    if settings.cameras:
+        raise UsageError("--source replaces one camera and the settings have [[cameras]]; change the source there")
     if not source.strip():
         raise UsageError("--source is empty; name a file, an rtsp:// address or a device such as /dev/video0")
     return settings.model_copy(update={"camera": settings.camera.model_copy(update={"source": source})})

@@ -244,8 +244,8 @@ class Courier:
             link.unsubscribed.clear()
 
     def _all_faults(self) -> list[dict[str, Any]]:
-        own = {fault["cause"]: fault for fault in self.faults.all()}
-        return list((own | {fault["cause"]: fault for fault in self._unit_faults}).values())
+        rows = (*self.faults.all(), *self._unit_faults)
+        return list({(row["cause"], row.get("camera")): row for row in rows}.values())
 
     def _goodbye(self, link: Link) -> None:
         """Last alerts, then offline, then DISCONNECT."""
