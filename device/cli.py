@@ -75,6 +75,12 @@ COMMANDS = {
         "fallwatch quantize runs/first/checkpoint.pt -o bundle",
         "quantize",
     ),
+    "provision": Command(
+        "deploy.provision",
+        "a site's authority, its broker's files, and a certificate for every unit and desk",
+        "fallwatch provision site --site home --broker broker.home.lan,192.168.1.10",
+        "provision",
+    ),
 }
 
 

@@ -23,6 +23,7 @@ from device.health import Faults, beat, disk_free_mb, fault_rows, readings, stat
 from device.journal import Journal
 from device.loop import Turn
 from device.mqtt import Courier, LinkState
+from device.mqtt.certificates import ends_soon
 from device.outbox import Outbox
 from device.recorder import CLOSE_S
 from device.records import Alert, Incident, Receipt
@@ -172,6 +173,7 @@ class Unit:
         free = disk_free_mb(self._folder)
         settled = self.outbox.settle(self.clock.wall(), t)
         self.fault("disk", not settled or self.writer.fault is not None or (free is not None and free < 1.0))
+        self.fault("certificate", ends_soon(self.settings.mqtt, self.clock.wall()))
         health = {
             **readings(self._folder, [eye.pulse for eye in self.eyes], t, self._started_t),
             "state": self._state(),

@@ -8,15 +8,17 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 
 from device import store
 from device.camera import probe
-from device.clock import SystemClock
+from device.clock import SystemClock, rfc3339
 from device.commands.common import add_config, bundle_of, config_path, with_source
 from device.errors import FallwatchError
 from device.health import CLOCK_SYNCED
+from device.mqtt.certificates import ending, read_dates
 from device.mqtt.reach import reach
 from device.runner import open_runner
 from device.settings import RoomCamera, Settings
@@ -60,6 +62,7 @@ def _look(settings: Settings) -> Iterator[Finding]:
         ("model", _model, settings),
         *((_camera_name(view), _camera, view) for view in settings.views()),
         ("disk", _disk, settings),
+        ("certificate", _certificate, settings),
         ("broker", _broker, settings),
         ("clock", _clock, settings),
     ]
@@ -112,6 +115,18 @@ def _disk(settings: Settings) -> Finding:
             f"{folder}: {free_mb:.0f} MB free, clips may take {settings.store.cap_mb} MB; lower store.cap_mb",
         )
     return Finding("disk", True, f"{folder}: writable, {free_mb:.0f} MB free")
+
+
+def _certificate(settings: Settings) -> Finding:
+    file = settings.mqtt.cert_file
+    if not file:
+        return Finding("certificate", None, "this unit has none of its own; make one with `fallwatch provision key`")
+    wall = SystemClock().wall()
+    ends = read_dates(Path(file)).ends
+    said = ending(settings.mqtt, wall)
+    return Finding(
+        "certificate", False if ends < wall else None if said else True, said or f"{file}: until {rfc3339(ends)[:10]}"
+    )
 
 
 def _broker(settings: Settings) -> Finding:

@@ -20,7 +20,9 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from device.clock import SystemClock
 from device.errors import FallwatchError
+from device.mqtt.certificates import distrusted, overheard, rejected
 from device.settings import Mqtt
 
 CONNECT_S = 5.0
@@ -91,6 +93,7 @@ class Link:
         self._lasting = will is not None
         self._answer: ReasonCode | None = None
         self._lost = ""
+        self._said = ""
         self._client = self._make(client_id, will)
 
     @property
@@ -101,11 +104,13 @@ class Link:
         """Ask for a connection; connected() says when it is granted. Raises LinkError with one sentence."""
         try:
             self._connect()
+        except ssl.SSLCertVerificationError as error:
+            raise self._untrusted(distrusted(self.settings, error)) from None
         except ssl.SSLError as error:
+            if blame := rejected(self.settings, str(error), SystemClock().wall()):
+                raise self._untrusted(blame) from None
             raise LinkError(
-                f"{self.address}: no trust between unit and broker ({error.reason or error}); check ca_file, "
-                "cert_file, the broker's name and the clock",
-                refused=isinstance(error, ssl.SSLCertVerificationError),
+                f"{self.address}: no TLS with the broker ({error.reason or error}); check port and tls"
             ) from None
         except (OSError, ValueError) as error:
             raise LinkError(f"{self.address}: the broker cannot be reached ({error}); check that it runs") from None
@@ -118,6 +123,8 @@ class Link:
                 refused=self._answer.value in NOT_LET_IN,
             )
         if self._lost and self._answer is None:
+            if self.settings.tls and (blame := self._blame()):
+                raise self._untrusted(blame)
             raise LinkError(
                 f"{self.address}: the broker hung up before it answered ({self._lost}); if it knows no MQTT 5 write "
                 'protocol = "3.1.1", if it wants TLS or a certificate give them'
@@ -208,12 +215,26 @@ class Link:
             if properties is not None:
                 properties.WillDelayInterval = WILL_DELAY_S
             client.will_set(will.topic, will.payload, qos=1, retain=True, properties=properties)
+        client.on_log = self._on_log
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_publish = self._on_publish
         client.on_subscribe = self._on_subscribe
         client.on_message = self._on_message
         return client
+
+    def _blame(self) -> str:
+        """Why a broker that hung up before it answered does not trust us; "" when it does."""
+        said = self._said if "ALERT" in self._said else overheard(self.settings, tls_context(self.settings))
+        return rejected(self.settings, said, SystemClock().wall())
+
+    def _untrusted(self, blame: str) -> LinkError:
+        return LinkError(f"{self.address}: no trust between unit and broker: {blame}", refused=True)
+
+    def _on_log(self, _c: paho.Client, _u: object, level: int, text: str) -> None:
+        """paho tells nobody but its log what the TLS library said when a broker hung up (TLS 1.3: after connect)."""
+        if level == paho.MQTT_LOG_ERR:
+            self._said = text
 
     def _on_connect(self, _c: paho.Client, _u: object, _f: object, reason: ReasonCode, said: Properties | None) -> None:
         self._answer = reason
