@@ -105,10 +105,26 @@ class Result(_Part):
     note: str = ""
 
 
+class Trial(_Part):
+    """One way to choose the ranges of one int8 file, and how its scores agreed with float on held-out clips.
+
+    difference_*: of probabilities, over all steps and labels. chosen: the file in the bundle was made this way.
+    """
+
+    file: str
+    method: str
+    chosen: bool
+    argmax_agreement: Share
+    difference_p50: Share
+    difference_p99: Share
+    difference_max: Share
+
+
 class Card(_Part):
     """Everything a stranger must know before this network goes on a wall.
 
     trained_on: datasets of the table of clips whose footage it learned from; none given: it is not said.
+    runtimes: which runtime takes which file. trials: the calibration methods each int8 file was chosen from.
     """
 
     schema_version: int = Field(alias="schema", ge=1, le=1)
@@ -126,6 +142,8 @@ class Card(_Part):
     input: Input
     thresholds: Thresholds
     quantization: dict[str, str | int | float]
+    runtimes: dict[str, str] = Field(default_factory=dict)
+    trials: tuple[Trial, ...] = ()
     states: tuple[State, ...]
     limits: tuple[str, ...]
     data: tuple[Source, ...]

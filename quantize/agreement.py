@@ -1,4 +1,4 @@
-"""How far an int8 model strays from the float network it came from, over streamed footage."""
+"""How far one form of a network strays from another over streamed footage: int8 from float, runtime from runtime."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from device.runner import LOGITS, Int8Step, Runner, open_runner
+from device.runner import open_runner
 from quantize.export import step_of
+from quantize.steppers import Stepper, TorchStep
 from training.networks import FallNetwork, Step
 
 Windows = Sequence[NDArray[np.uint8]]
@@ -46,7 +46,7 @@ class Agreement:
 
 def compare(network: FallNetwork, bundle: Path, clips: Windows) -> Agreement:
     """Float network against a bundle's int8 model as the unit runs it, each clip streamed from a reset."""
-    return compare_runs(run_step(step_of(network), clips), run_int8(open_runner(bundle), clips))
+    return compare_runs(run_step(step_of(network), clips), run(open_runner(bundle), clips))
 
 
 def compare_runs(truth: Sequence[Scores], found: Sequence[Scores]) -> Agreement:
@@ -65,24 +65,15 @@ def compare_runs(truth: Sequence[Scores], found: Sequence[Scores]) -> Agreement:
     )
 
 
-@torch.no_grad()
 def run_step(step: Step, windows: Windows) -> list[Scores]:
     """Probabilities of the float network in its step form, states zero at the start of each window."""
-    runs = []
-    for window in windows:
-        states, scores = step.initial_states(), []
-        for picture in window:
-            answer = step(torch.from_numpy(picture[None].astype(np.float32) / 255.0), **states)
-            states = step.follow(answer)
-            scores.append(answer[LOGITS].double().softmax(-1)[0].numpy())
-        runs.append(np.asarray(scores, np.float32))
-    return runs
+    return run(TorchStep(step), windows)
 
 
-def run_int8(runner: Runner | Int8Step, windows: Windows) -> list[Scores]:
-    """Probabilities as the unit computes them."""
+def run(stepper: Stepper, windows: Windows) -> list[Scores]:
+    """Probabilities of every window, each streamed from a reset."""
     runs = []
     for window in windows:
-        runner.reset()
-        runs.append(np.stack([runner.step(picture) for picture in window]))
+        stepper.reset()
+        runs.append(np.stack([stepper.step(picture) for picture in window]))
     return runs

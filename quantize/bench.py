@@ -10,7 +10,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,11 +19,10 @@ import torch
 from numpy.typing import NDArray
 
 from device.card import shipped_bundle
-from device.runner import FRAME, NEXT_PREFIX, SIGNATURE, STATE_PREFIX, open_runner
-from quantize.bundle import ONNX_FILE, ONNX_FLOAT_FILE
+from device.runner import ONNX_FILE, ONNX_FLOAT_FILE, OnnxStep, open_runner
 from quantize.export import step_of, to_tflite
-from quantize.onnx import OnnxStep
-from training.networks import NetworkConfig, Step, build
+from quantize.steppers import FloatStep, TorchStep
+from training.networks import NetworkConfig, build
 
 ROUNDS: Final = 15
 STEPS: Final = 60
@@ -32,37 +31,7 @@ STEPS: Final = 60
 OneStep = Callable[[NDArray[np.uint8]], Any]
 
 
-def tflite_float_step(step: Step) -> OneStep:
-    """The float flatbuffer with its states fed back."""
-    from ai_edge_litert.interpreter import Interpreter
-
-    call = Interpreter(model_content=to_tflite(step), num_threads=1).get_signature_runner(SIGNATURE)
-    states = {
-        name: np.zeros(detail["shape"], np.float32)
-        for name, detail in call.get_input_details().items()
-        if name != FRAME
-    }
-
-    def one(image: NDArray[np.uint8]) -> None:
-        answer = call(frame=image[None].astype(np.float32) / 255.0, **states)
-        states.update({name: answer[name.replace(STATE_PREFIX, NEXT_PREFIX)] for name in states})
-
-    return one
-
-
-def torch_step(step: Step) -> OneStep:
-    """The step module itself."""
-    states = step.initial_states()
-
-    @torch.no_grad()
-    def one(image: NDArray[np.uint8]) -> None:
-        answer = step(torch.from_numpy(image[None].astype(np.float32) / 255.0), **states)
-        states.update(step.follow(answer))
-
-    return one
-
-
-def medians(steps: dict[str, OneStep], image: NDArray[np.uint8]) -> dict[str, float]:
+def medians(steps: Mapping[str, OneStep], image: NDArray[np.uint8]) -> dict[str, float]:
     """Milliseconds a step: the median over rounds of each round's mean, runtimes taking turns."""
     taken: dict[str, list[float]] = {name: [] for name in steps}
     for _ in range(ROUNDS):
@@ -99,10 +68,10 @@ def run() -> int:
     image = np.random.default_rng(0).integers(0, 256, (size.height, size.width, 3), dtype=np.uint8)
     steps = {
         f"{runner.runtime}, int8 (the unit's)": runner.step,
-        f"{runner.runtime.split()[0]}, float": tflite_float_step(step),
-        "onnxruntime, int8 QDQ": OnnxStep(bundle / ONNX_FILE).step,
-        "onnxruntime, float": OnnxStep(bundle / ONNX_FLOAT_FILE).step,
-        "torch, float": torch_step(step),
+        f"{runner.runtime.split()[0]}, float": FloatStep(to_tflite(step)).step,
+        "onnxruntime, int8 QDQ": OnnxStep((bundle / ONNX_FILE).read_bytes()).step,
+        "onnxruntime, float": OnnxStep((bundle / ONNX_FLOAT_FILE).read_bytes()).step,
+        "torch, float": TorchStep(step).step,
     }
     found = medians(steps, image)
     first = next(iter(found.values()))

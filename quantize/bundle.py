@@ -1,40 +1,48 @@
-"""Everything a unit needs of a network, in one folder: int8 model, ONNX pair, card with the hash of each file.
+"""Everything a unit needs of a network, in one folder: int8 and float models, card with the hash of each file.
 
 A bundle appears whole or not at all: it is written beside its place, read back by the unit's own code, and then named.
 """
 
 from __future__ import annotations
 
+import logging
 import shutil
 import tempfile
 import tomllib
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from device.card import CARD_FILE, TFLITE_FILE, BundleError, Card, read_card, sha256
 from device.labels import LABELS
-from device.runner import Int8Step, open_runner
-from quantize import int8
-from quantize import onnx as onnx_files
+from device.runner import ONNX_FILE, ONNX_FLOAT_FILE, ONNX_TENSORRT_FILE, Int8Step, OnnxStep, open_runner
+from device.seal import SIGNATURE_FILE
+from quantize import int8, onnx_int8
 from quantize.about import About
-from quantize.agreement import Agreement, compare_runs, run_int8, run_step
+from quantize.agreement import Agreement, Windows, run_step
+from quantize.choice import Choice, HeldOut, Say, choose
 from quantize.export import step_of, to_tflite
+from quantize.onnx import write_float
 from training.footage import STEP_S
 from training.networks import FallNetwork, Step, count_macs, count_parameters
+from training.written import whole
 
-ONNX_FILE: Final = "model.onnx"
-ONNX_FLOAT_FILE: Final = "model-fp32.onnx"
+log = logging.getLogger(__name__)
 
-Windows = Sequence[NDArray[np.uint8]]
-"""Footage as the model sees it: uint8 (steps, height, width, 3) each, streamed from zero states."""
+TFLITE_FLOAT_FILE: Final = "model-fp32.tflite"
 
-Say = Callable[[str], None]
+RUNTIMES: Final = {
+    TFLITE_FILE: "the unit: ai-edge-litert or tflite-runtime; full int8, states fed back raw",
+    TFLITE_FLOAT_FILE: "ai-edge-litert, float32: what model.tflite was made from; parity compares with it",
+    ONNX_FILE: "ONNX Runtime, CPU provider: int8 QDQ, asymmetric activations, states in float",
+    ONNX_TENSORRT_FILE: "TensorRT, int8: QDQ with zero points of 0 and biases in float, states in float",
+    ONNX_FLOAT_FILE: "ONNX Runtime, any provider; TensorRT with fp16; what both other ONNX files were made from",
+}
+"""Which runtime takes which file of a bundle; the card says it too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,40 +55,73 @@ class Pictures:
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A bundle that was written, and how well its int8 model agrees with the float network on held-out footage."""
+    """A bundle that was written: which method each int8 file was made by, and the operators of the unit's own."""
 
     path: Path
     card: Card
-    agreement: Agreement
-    by_method: dict[str, Agreement]
+    choices: dict[str, Choice]
     operators: dict[str, int]
+
+    @property
+    def agreement(self) -> Agreement:
+        """How well the unit's model agrees with the float network on held-out footage."""
+        return self.choices[TFLITE_FILE].agreement
 
 
 def make_bundle(network: FallNetwork, about: About, pictures: Pictures, out: Path, say: Say) -> Made:
-    """Export, quantize, choose the calibration method on held-out clips, write the bundle folder `out`.
+    """Export, quantize, choose each file's calibration method on held-out clips, write the bundle folder `out`.
 
     Raises QuantizationError where the network does not become full int8, BundleError where the result does not open.
     """
-    step, calibration, held_out = step_of(network), pictures.calibration, pictures.held_out
-    say("float .tflite")
-    model = to_tflite(step)
-    say(f"calibration: {len(calibration)} clips, {sum(map(len, calibration))} steps")
-    seen = int8.calibrate(model, calibration)
-    method, quantized, by_method = choose_method(step, model, seen, held_out, say)
-    operators = int8.check_full_int8(quantized)
+    step, calibration = step_of(network), pictures.calibration
+    say(f"float scores of {len(pictures.held_out)} held-out clips, {sum(map(len, pictures.held_out))} steps")
+    held_out = HeldOut(pictures.held_out, run_step(step, pictures.held_out))
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as work:
         folder = Path(work) / out.name
         folder.mkdir()
-        (folder / TFLITE_FILE).write_bytes(quantized)
-        say("ONNX")
-        onnx_files.write_float(step, folder / ONNX_FLOAT_FILE)
-        onnx_files.write_int8(folder / ONNX_FLOAT_FILE, folder / ONNX_FILE, calibration)
-        facts = _quantization(method, seen, by_method[method], held_out)
-        write_card(folder, _card(network, step, about, facts, quantized))
+        say("float .tflite")
+        (folder / TFLITE_FLOAT_FILE).write_bytes(to_tflite(step))
+        say("float ONNX")
+        write_float(step, folder / ONNX_FLOAT_FILE)
+        say(f"calibration: {len(calibration)} clips, {sum(map(len, calibration))} steps")
+        unit = _tflite(folder / TFLITE_FLOAT_FILE, calibration, held_out, say)
+        operators = int8.check_full_int8(unit.model)
+        twins = _onnx(folder / ONNX_FLOAT_FILE, calibration, held_out, say)
+        choices = {one.file: one for one in (unit, *twins)}
+        for one in choices.values():
+            (folder / one.file).write_bytes(one.model)
+        facts = _quantization(unit, calibration, held_out)
+        write_card(folder, _card(network, step, about, facts, choices))
         open_runner(folder)
         _put(folder, out)
-    return Made(out, read_card(out), by_method[method], by_method, operators)
+    return Made(out, read_card(out), choices, operators)
+
+
+def _tflite(model: Path, calibration: Windows, held_out: HeldOut, say: Say) -> Choice:
+    """The unit's own int8 model from the float .tflite."""
+    flat = model.read_bytes()
+    seen, groups = int8.calibrate(flat, calibration), int8.tie_groups(flat)
+    return choose(
+        TFLITE_FILE,
+        lambda method: int8.quantize(flat, int8.ranges(seen, groups, method)),
+        Int8Step,
+        held_out,
+        say,
+    )
+
+
+def _onnx(model: Path, calibration: Windows, held_out: HeldOut, say: Say) -> list[Choice]:
+    """Both int8 twins of the float ONNX. Raises QuantizationError where TensorRT would refuse its own."""
+    seen = onnx_int8.calibrate(model, calibration)
+    schemes = {ONNX_FILE: onnx_int8.CPU, ONNX_TENSORRT_FILE: onnx_int8.TENSORRT}
+
+    def made(scheme: onnx_int8.Scheme, method: str) -> bytes:
+        return onnx_int8.quantize(model, int8.spans_by(seen, method), scheme)
+
+    choices = [choose(file, partial(made, scheme), OnnxStep, held_out, say) for file, scheme in schemes.items()]
+    onnx_int8.check_tensorrt(choices[-1].model)
+    return choices
 
 
 def say_again(bundle: Path, about: About) -> Card:
@@ -101,34 +142,29 @@ def say_again(bundle: Path, about: About) -> Card:
     return read_card(bundle)
 
 
-def choose_method(
-    step: Step, model: bytes, seen: int8.Calibration, held_out: Windows, say: Say
-) -> tuple[str, bytes, dict[str, Agreement]]:
-    """(method, int8 model, agreement by method): the one whose scores stay nearest to float, 99th percentile first."""
-    groups = int8.tie_groups(model)
-    truth = run_step(step, held_out)
-    models, by_method = {}, {}
-    for method in int8.METHODS:
-        models[method] = int8.quantize(model, int8.ranges(seen, groups, method))
-        by_method[method] = compare_runs(truth, run_int8(Int8Step(models[method]), held_out))
-        say(f"{method}: {by_method[method]}")
-    best = min(by_method, key=lambda method: by_method[method].order)
-    return best, models[best], by_method
-
-
 def write_card(folder: Path, card: dict[str, Any]) -> None:
-    """card.toml of a folder, with the hash of every other file in it; checked by the reader the unit uses."""
+    """card.toml of a folder, with the hash of every other file in it; checked by the reader the unit uses.
+
+    A signature over another card is worth nothing and is removed: the log says so.
+    """
     import tomli_w
 
-    files = {path.name: sha256(path) for path in sorted(folder.iterdir()) if path.name.strip(".") != CARD_FILE}
+    own = (CARD_FILE, SIGNATURE_FILE)
+    files = {path.name: sha256(path) for path in sorted(folder.iterdir()) if path.name.strip(".") not in own}
     text = tomli_w.dumps({**card, "files": files}, multiline_strings=False)
-    partial = folder / f".{CARD_FILE}"
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(folder / CARD_FILE)
+    before = folder / CARD_FILE
+    changed = not before.exists() or before.read_text(encoding="utf-8") != text
+    with whole(before) as partial:
+        partial.write_text(text, encoding="utf-8")
+    if changed and (folder / SIGNATURE_FILE).exists():
+        (folder / SIGNATURE_FILE).unlink()
+        log.warning("%s: its signature was over another card and is removed: sign it again", folder)
     read_card(folder)
 
 
-def _card(network: FallNetwork, step: Step, about: About, facts: dict[str, Any], quantized: bytes) -> dict[str, Any]:
+def _card(
+    network: FallNetwork, step: Step, about: About, facts: dict[str, Any], choices: dict[str, Choice]
+) -> dict[str, Any]:
     config = network.config
     raster = config.raster
     said = about.model_dump(exclude_none=True)
@@ -152,7 +188,9 @@ def _card(network: FallNetwork, step: Step, about: About, facts: dict[str, Any],
         },
         "thresholds": said["thresholds"],
         "quantization": facts,
-        "states": _states(Int8Step(quantized)),
+        "runtimes": RUNTIMES,
+        "trials": [trial.model_dump() for one in choices.values() for trial in one.trials],
+        "states": _states(Int8Step(choices[TFLITE_FILE].model)),
         "data": said["data"],
         **{key: said[key] for key in ("trained_on",) if key in said},
         "results": said["results"],
@@ -172,13 +210,14 @@ def _states(model: Int8Step) -> list[dict[str, Any]]:
     ]
 
 
-def _quantization(method: str, seen: int8.Calibration, found: Agreement, held_out: Windows) -> dict[str, Any]:
+def _quantization(unit: Choice, calibration: Windows, held_out: HeldOut) -> dict[str, Any]:
+    found = unit.agreement
     return {
         "scheme": "static int8, weights by channel, activations by tensor, picture pinned to 0..1, state groups tied",
-        "method": method,
-        "calibration_clips": seen.clips,
-        "calibration_steps": seen.steps,
-        "held_out_clips": len(held_out),
+        "method": unit.method,
+        "calibration_clips": len(calibration),
+        "calibration_steps": sum(map(len, calibration)),
+        "held_out_clips": len(held_out.windows),
         "held_out_steps": found.steps,
         "argmax_agreement": round(found.argmax, 4),
         "difference_p50": round(found.p50, 4),

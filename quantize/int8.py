@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -62,17 +63,20 @@ def moving_average(values: NDArray[np.float32], *, highest: bool) -> float:
     return mean
 
 
-def percentile(values: NDArray[np.float32], *, highest: bool) -> float:
-    """What 99 % of the steps stayed within: clips outliers, whatever the order."""
-    return float(np.percentile(values, 99.0 if highest else 1.0))
+def percentile(values: NDArray[np.float32], *, highest: bool, share: float = 99.0) -> float:
+    """What `share` % of the steps stayed within: clips outliers, whatever the order."""
+    return float(np.percentile(values, share if highest else 100.0 - share))
 
 
 METHODS: Final[dict[str, Callable[..., float]]] = {
     "min-max": min_max,
     "moving-average": moving_average,
     "percentile-99": percentile,
+    "percentile-99.9": partial(percentile, share=99.9),
+    "percentile-99.99": partial(percentile, share=99.99),
 }
-"""From a tensor's extremes at every step to one range. Chosen by agreement with float on held-out clips."""
+"""From a tensor's extremes at every step to one range. Chosen by agreement with float on held-out clips, for each int8
+file of a bundle by itself: the best one differs between the runtimes and between the networks (MODEL.md I.1, I.4)."""
 
 
 def calibrate(model: bytes, windows: Iterable[NDArray[np.uint8]]) -> Calibration:
@@ -109,13 +113,18 @@ def calibrate(model: bytes, windows: Iterable[NDArray[np.uint8]]) -> Calibration
     )
 
 
-def ranges(calibration: Calibration, groups: list[frozenset[str]], method: str) -> dict[str, Span]:
-    """One range a tensor: by the method, then shared within its group, and the picture's group exactly 0..1."""
+def spans_by(calibration: Calibration, method: str) -> dict[str, Span]:
+    """One range a tensor by the method, each for itself."""
     choose = METHODS[method]
-    spans = {
+    return {
         name: (choose(calibration.lows[name], highest=False), choose(calibration.highs[name], highest=True))
         for name in calibration.lows
     }
+
+
+def ranges(calibration: Calibration, groups: list[frozenset[str]], method: str) -> dict[str, Span]:
+    """One range a tensor: by the method, then shared within its group, and the picture's group exactly 0..1."""
+    spans = spans_by(calibration, method)
     for group in groups:
         known = [spans[name] for name in group if name in spans]
         shared = (min(low for low, _ in known), max(high for _, high in known))
