@@ -75,6 +75,17 @@ COMMANDS = {
         "fallwatch quantize runs/first/checkpoint.pt -o bundle",
         "quantize",
     ),
+    "parity": Command(
+        "quantize.parity.cli",
+        "the gate of a bundle: int8 says what float says, and no fall is lost",
+        "fallwatch parity bundle --checkpoint runs/first/checkpoint.pt",
+        "quantize",
+    ),
+    "bundle": Command(
+        "quantize.sealing_cli",
+        "keys and signatures of bundles, and a bundle as one file",
+        "fallwatch bundle sign bundle --key keys/site.key",
+    ),
     "provision": Command(
         "deploy.provision",
         "a site's authority, its broker's files, and a certificate for every unit and desk",
