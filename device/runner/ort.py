@@ -25,7 +25,7 @@ from device.runner.hush import one_line, runtime_hushed
 from device.runner.odds import Softmax, check_picture
 from device.settings import default_folder
 
-GPU_PACKAGE: Final = "pip install onnxruntime-gpu, on a Jetson NVIDIA's wheel for its JetPack (docs/runtimes.md)"
+GPU_PACKAGE: Final = "`pip install onnxruntime-gpu`; on a Jetson NVIDIA's wheel for its JetPack (docs/runtimes.md)"
 QUIET: Final = 3
 """Log severity: errors only."""
 
@@ -76,7 +76,7 @@ class Provider:
         return [(provider.name, provider.options(int8)) for provider in chain]
 
 
-CPU: Final = Provider("CPU", "CPUExecutionProvider", (), "cpu", _no_options, "pip install onnxruntime")
+CPU: Final = Provider("CPU", "CPUExecutionProvider", (), "cpu", _no_options, "`pip install onnxruntime`")
 CUDA: Final = Provider("CUDA", "CUDAExecutionProvider", (CPU.name,), "cuda", _cuda_options, GPU_PACKAGE)
 TENSORRT: Final = Provider(
     "TensorRT", "TensorrtExecutionProvider", (CUDA.name, CPU.name), "cuda", _tensorrt_options, GPU_PACKAGE
@@ -177,6 +177,9 @@ def session_options(ort: Any, threads: int) -> Any:
     options.log_severity_level = QUIET
     # Its threads would otherwise spin for the next work between two steps, 0.1 s apart.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # On x86-64 without VNNI its fast int8 sums overflow 16 bits and saturate: probabilities are then off by up to 0.094
+    # instead of 0.033, for a fifth less time (measured, AVX2). No other processor is affected.
+    options.add_session_config_entry("session.x64quantprecision", "1")
     return options
 
 
@@ -186,12 +189,12 @@ def _onnxruntime(provider: Provider) -> Any:
         with runtime_hushed():
             ort = importlib.import_module("onnxruntime")
     except ImportError as error:
-        raise NotInstalled(f"onnxruntime is not installed ({one_line(error)}); run: {provider.install}") from None
+        raise NotInstalled(f"onnxruntime is not installed ({one_line(error)}); run {provider.install}") from None
     there = ort.get_available_providers()
     if provider.name not in there:
         raise NotInstalled(
             f"onnxruntime {ort.__version__} is built for {', '.join(there)} and not for {provider.title}; "
-            f"run: {provider.install}"
+            f"run {provider.install}"
         )
     return ort
 
