@@ -5,11 +5,13 @@ SHELL := /bin/bash
 BIN := .venv/bin
 CLIPS := ../shared/data
 
-.PHONY: demo test check bench clips docs clean help
+.PHONY: demo test test-aarch64 test-tflite-runtime check bench clips docs clean help
 
 help:
 	@echo "make demo    the whole product on this machine: sample footage, a broker, an alert, the page"
 	@echo "make test    every test; installs what the tests need"
+	@echo "make test-aarch64         the golden answers on an emulated Raspberry Pi 4 and 5, to the bit"
+	@echo "make test-tflite-runtime  the golden answers on the older runtime, in a throw-away environment"
 	@echo "make check   style, types and shell scripts"
 	@echo "make bench   milliseconds per step, and what one unit costs this machine"
 	@echo "make clips   replay every real clip of $(CLIPS), scores to runs/clips"
@@ -23,6 +25,14 @@ demo:
 test:
 	@bash deploy/prepare.sh test
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+# Slow, hence not part of test: everything is fetched at the first call (0.7 GB under .aarch64) and emulated.
+test-aarch64:
+	@bash deploy/prepare.sh demo
+	@bash deploy/aarch64.sh
+
+test-tflite-runtime:
+	@bash deploy/tflite_runtime.sh
 
 check:
 	@bash deploy/prepare.sh test
@@ -48,5 +58,5 @@ docs:
 	@$(BIN)/python -m device.settings_file --docs
 
 clean:
-	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .aarch64
 	find device training quantize deploy tests -name __pycache__ -type d -prune -exec rm -rf {} +
