@@ -84,7 +84,15 @@ class Camera(Section):
 class Model(Section):
     """The network."""
 
-    bundle: str = Field("", description="Folder of a model bundle; empty: the one that came with this version.")
+    bundle: str = Field(
+        "", description="Folder of a model bundle, or its .fwm file; empty: the one that came with this version."
+    )
+    trusted_keys: list[str] = Field(
+        default_factory=list,
+        max_length=16,
+        description="Files of public keys (docs/quantize.md). With any, a bundle that did not come with this version "
+        "must be signed by one of them; without, its hashes alone are checked.",
+    )
     threads: int = Field(1, ge=1, le=16, description="Threads of the network; one is enough for one camera.")
     runtime: RuntimeName = Field(
         "auto", description="What runs the network; auto takes the first that is installed (docs/runtimes.md)."

@@ -18,6 +18,8 @@ UNITS = {"_s": "seconds", "_mb": "megabytes", "minutes": "minutes", "fps": "fram
 """How a key ends -> the unit it is in."""
 PIXELS = ("width", "height")
 LISTS = {
+    "trusted_keys": ("a list of files of public keys", '["/etc/fallwatch/site.pub"]'),
+    "tiers_s": ("a list of 1 to 8 rising numbers of seconds 0.1..86400", "[60, 120, 180]"),
     "mask": ("a list of polygons, each a list of 3 or more points [x, y] with 0..1", "[[[0, 0], [0.3, 0], [0.3, 1]]]"),
     "hours": ('a list of spans of local hours such as "07:30-21:00"', '["07:30-21:00"]'),
 }

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import shutil
 import stat
 import subprocess
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,10 +16,14 @@ import pytest
 from device.archive import ENDING, pack, unpacked
 from device.card import CARD_FILE, TFLITE_FILE, BundleError, read_card, shipped_bundle
 from device.cli import main
+from device.commands.check import _model as look_at_the_model
+from device.journal import Journal
 from device.seal import SIGNATURE_FILE, SealError, check_seal, read_public_key
+from device.settings_file import read_settings
 from quantize.about import about_of
 from quantize.bundle import say_again
 from quantize.signing import PrivateKey, keygen, sign_bundle
+from tests.footage_made import moving_square, write_video
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +40,11 @@ def stranger(tmp_path_factory: pytest.TempPathFactory) -> PrivateKey:
 def bundle(tmp_path: Path) -> Path:
     """A bundle from elsewhere: the shipped one, copied out of the package."""
     return Path(shutil.copytree(shipped_bundle(), tmp_path / "bundle"))
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_video(tmp_path_factory.mktemp("footage") / "room.mp4", moving_square(5), fps=10)
 
 
 def pub(key: PrivateKey) -> Path:
@@ -246,3 +258,87 @@ def test_the_commands_from_keys_to_a_checked_file(
     assert "wrong hash" in capsys.readouterr().err
     assert main(["bundle", "unpack", "r2plus1d-s-0.1.0.fwm", "-o", "copy"]) == 1
     assert "is there already" in capsys.readouterr().err
+
+
+class TestOnTheUnit:
+    """What `fallwatch run` and `fallwatch check` make of a bundle from elsewhere."""
+
+    @pytest.fixture
+    def state(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "state"))
+        return tmp_path / "state"
+
+    @pytest.fixture
+    def watch(self, tmp_path: Path, video: Path, state: Path) -> Callable[[Path], None]:
+        """`fallwatch run` over a short film by these settings, to its end."""
+
+        def to_the_end(config: Path) -> None:
+            assert state == tmp_path / "state"
+            assert main(["run", "--config", str(config), "--source", str(video)]) == 0
+
+        return to_the_end
+
+    def settings(self, bundle: Path, *keys: PrivateKey) -> Path:
+        trusted = ", ".join(f"'{pub(key)}'" for key in keys)
+        path = bundle.parent / "unit.toml"
+        path.write_text(f"[model]\nbundle = '{bundle}'\ntrusted_keys = [{trusted}]\n[mqtt]\nenabled = false\n")
+        return path
+
+    def watched_with(self, state: Path) -> tuple[list[str], bool]:
+        """The models that a unit has watched with, and whether it had a fault of its model."""
+        journal = Journal(state, readonly=True)
+        try:
+            rows = [(row["what"], json.loads(row["body"])) for row in journal.entries()]
+        finally:
+            journal.close()
+        models = [body["model"] for what, body in rows if what == "unit" and body["said"] == "started"]
+        return models, any(what == "incident" and body["detail"].get("cause") == "model" for what, body in rows)
+
+    @pytest.fixture
+    def strange(self, bundle: Path, stranger: PrivateKey) -> Path:
+        """A bundle that somebody has signed whom nobody here knows."""
+        changed_name(bundle, "evil")
+        sign_bundle(bundle, stranger)
+        return bundle
+
+    def test_a_bundle_signed_by_a_stranger_is_refused_and_the_unit_watches_with_its_own(
+        self,
+        strange: Path,
+        key: PrivateKey,
+        state: Path,
+        watch: Callable[[Path], None],
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        with caplog.at_level(logging.ERROR):
+            watch(self.settings(strange, key))
+        assert "which is not trusted here" in caplog.text
+        assert "watching with the bundle of this version" in caplog.text
+        assert self.watched_with(state) == ([read_card(shipped_bundle()).model_id], True)
+
+    def test_a_signed_bundle_in_one_file_is_watched_with(
+        self, bundle: Path, key: PrivateKey, state: Path, watch: Callable[[Path], None]
+    ) -> None:
+        changed_name(bundle, "ours")
+        sign_bundle(bundle, key)
+        packed = bundle.parent / f"ours{ENDING}"
+        pack(bundle, packed)
+        for _ in range(2):
+            watch(self.settings(packed, key))
+        assert self.watched_with(state) == ([read_card(bundle).model_id] * 2, False)
+        assert read_card(bundle).model_id.startswith("ours-")
+        assert len(list((state / "bundles").iterdir())) == 1, "unpacked once"
+
+    def test_the_check_says_who_stands_for_the_bundle(self, bundle: Path, key: PrivateKey) -> None:
+        settings = read_settings(self.settings(bundle, key))
+        with pytest.raises(SealError, match="not signed"):
+            look_at_the_model(settings)
+        sign_bundle(bundle, key)
+        found = look_at_the_model(settings)
+        assert found.ok
+        assert found.said.endswith(f"signed by {key.public.fingerprint} ({pub(key)})")
+
+
+def changed_name(bundle: Path, name: str) -> None:
+    """The same network under another name, so that the journal tells which of two was watched with."""
+    card = bundle / CARD_FILE
+    card.write_text(card.read_text().replace('name = "r2plus1d-s"', f'name = "{name}"', 1))

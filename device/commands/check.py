@@ -15,7 +15,7 @@ import numpy as np
 from device import store
 from device.camera import probe
 from device.clock import SystemClock, rfc3339
-from device.commands.common import add_config, bundle_of, config_path, with_source
+from device.commands.common import add_config, config_path, trusted_bundle, with_source
 from device.errors import FallwatchError
 from device.health import CLOCK_SYNCED
 from device.mqtt.certificates import ending, read_dates
@@ -79,7 +79,7 @@ def _camera_name(view: Settings) -> str:
 
 
 def _model(settings: Settings) -> Finding:
-    bundle = bundle_of(settings)
+    bundle, stands_for_it = trusted_bundle(settings)
     runner = open_runner(bundle, settings.model.threads, settings.model.runtime)
     raster = runner.card.input
     picture = np.zeros((raster.height, raster.width, 3), np.uint8)
@@ -88,7 +88,8 @@ def _model(settings: Settings) -> Finding:
         began = time.perf_counter()
         runner.step(picture)
         times.append(1000 * (time.perf_counter() - began))
-    return Finding("model", True, f"{runner.model_id} by {runner.runtime}: {np.median(times):.2f} ms a step")
+    said = f"{runner.model_id} by {runner.runtime}: {np.median(times):.2f} ms a step; {stands_for_it}"
+    return Finding("model", True, said)
 
 
 def _camera(settings: Settings) -> Finding:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from device.archive import ENDING, unpacked
 from device.card import shipped_bundle
 from device.errors import UsageError
-from device.settings import Settings
+from device.seal import check_seal
+from device.settings import Settings, default_folder
 from device.settings_file import read_settings
 
 SYSTEM_SETTINGS = Path("/etc/fallwatch/unit.toml")
@@ -37,10 +39,18 @@ def settings_of(args: argparse.Namespace) -> Settings:
 
 
 def bundle_of(settings: Settings, named: Path | None = None) -> Path:
-    """The model bundle that serves: the one named, else the settings', else the one that came with this version."""
-    if named is not None:
-        return named
-    return Path(settings.model.bundle) if settings.model.bundle else shipped_bundle()
+    """The model bundle that serves: the one named, else the settings', else the one that came with this version.
+
+    A .fwm file is unpacked to the unit's own folder, once. Raises BundleError where it cannot be.
+    """
+    asked = named or (Path(settings.model.bundle) if settings.model.bundle else shipped_bundle())
+    return unpacked(asked, default_folder() / "bundles") if asked.suffix == ENDING else asked
+
+
+def trusted_bundle(settings: Settings) -> tuple[Path, str]:
+    """The bundle of the settings, and who stands for it; raises BundleError where the trusted keys do not."""
+    bundle = bundle_of(settings)
+    return bundle, check_seal(bundle, settings.model.trusted_keys)
 
 
 def with_source(settings: Settings, source: str | None) -> Settings:

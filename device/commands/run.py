@@ -7,9 +7,9 @@ import logging
 import signal
 import threading
 
-from device.card import shipped_bundle
+from device.card import BundleError, shipped_bundle
 from device.clock import SystemClock
-from device.commands.common import add_config, bundle_of, config_path, with_source
+from device.commands.common import add_config, bundle_of, config_path, trusted_bundle, with_source
 from device.runner import serving
 from device.settings import Settings, default_folder
 from device.settings_file import load_or_last_good
@@ -49,10 +49,15 @@ def _settings(args: argparse.Namespace) -> tuple[Settings, str | None]:
 
 def _with_what_opens(settings: Settings) -> tuple[Settings, bool]:
     """The settings with a bundle and a runtime that open, and whether what they asked for did not (DESIGN 6.2)."""
-    asked = settings.model
-    found = serving((bundle_of(settings), asked.runtime), shipped_bundle(), asked.threads)
-    if found.problem is None:
+    asked, refused = settings.model, ""
+    try:
+        bundle, _ = trusted_bundle(settings)
+    except BundleError as error:
+        bundle, refused = shipped_bundle(), f"{error}; watching with the bundle of this version"
+    found = serving((bundle, asked.runtime), shipped_bundle(), asked.threads)
+    problems = [problem for problem in (refused, found.problem) if problem]
+    if not problems:
         return settings, False
-    log.error("%s", found.problem)
+    log.error("%s", "; ".join(problems))
     serves = asked.model_copy(update={"bundle": str(found.bundle), "runtime": found.runtime})
     return settings.model_copy(update={"model": serves}), True
