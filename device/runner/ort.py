@@ -124,7 +124,9 @@ class OnnxStep:
     def raw_step(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """One frame on, the graph's own answer: float32 (7,) logits; what golden files compare."""
         check_picture(image, self.graph.picture)
-        np.divide(image, np.float32(255.0), out=self._frame[0])
+        # In two strokes: dividing uint8 into float32 at once takes a buffer of 32 kB each time.
+        np.copyto(self._frame[0], image)
+        np.divide(self._frame, np.float32(255.0), out=self._frame)
         try:
             if self._on_device:
                 self._frame_value.update_inplace(self._frame)
