@@ -23,6 +23,9 @@ from device.settings import Camera as CameraSettings
 
 log = logging.getLogger(__name__)
 
+STEP_S = 0.1
+"""Seconds between two steps of the network (DESIGN section 4), where no card says otherwise."""
+
 PAUSE_FIRST_S = 1.0
 PAUSE_LAST_S = 5.0
 """Pause before a start: doubled from the first to the last. With the time to open, a camera that comes back is seen
@@ -68,8 +71,10 @@ def pause_s(failures: int) -> float:
 class Camera:
     """The unit's eye. One thread calls start, read and close; the properties may be read from any."""
 
-    def __init__(self, settings: CameraSettings, clock: Clock | None = None, *, loop: bool = False) -> None:
-        """loop: a file starts again at its end."""
+    def __init__(
+        self, settings: CameraSettings, clock: Clock | None = None, *, step_s: float = STEP_S, loop: bool = False
+    ) -> None:
+        """step_s: seconds between two pictures that are looked at. loop: a file starts again at its end."""
         self.settings = settings
         self.state = CameraState.OPENING
         self.error = ""
@@ -77,6 +82,7 @@ class Camera:
         self.restarts = 0
         self.grabbed = 0
         self._clock = clock or SystemClock()
+        self._step_s = step_s
         self._loop = loop
         self._child: CaptureProcess | None = None
         self._failures = 0
@@ -101,7 +107,11 @@ class Camera:
             self._child = None
 
     def read(self, timeout_s: float) -> Frame | None:
-        """The newest frame, waited for at most timeout_s; None when there is none. Restarts what died on the way."""
+        """The newest frame, waited for at most timeout_s; None when there is none. Restarts what died on the way.
+
+        Its pixels lie in memory that the capture process writes again after two more pictures: use them at once and
+        then ask `whole`, or copy them.
+        """
         end = self._clock.now() + timeout_s
         while True:
             frame = self._turn()
@@ -148,7 +158,11 @@ class Camera:
         if self.state is not CameraState.STREAMING:
             log.info("camera %s: streaming %dx%d", self._shown(), line["width"], line["height"])
             self.state, self.error, self._failures = CameraState.STREAMING, "", 0
-        return Frame(self._base + self._seq, line["t"], line["wall"], pixels)
+        return Frame(self._base + self._seq, line["t"], line["wall"], pixels, line["grid"])
+
+    def whole(self) -> bool:
+        """Whether the pixels of the frame last read have not been written over since."""
+        return self._child is not None and self._child.whole(self._seq)
 
     def _finish(self, line: dict[str, Any]) -> None:
         """The process said its last word, or went without one."""
@@ -176,7 +190,7 @@ class Camera:
     def _begin(self) -> None:
         self.close()
         self._base, self._seq = self._base + self._seq, 0
-        self._child = CaptureProcess(self.settings, self._loop)
+        self._child = CaptureProcess(self.settings, self._step_s, self._loop)
         self._heard = self._clock.now()
 
     def _patience_s(self) -> float:

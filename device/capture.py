@@ -1,7 +1,9 @@
 """The capture process: opens one source, takes its pictures, burns the privacy mask in, puts them into the ring.
 
-Started by device.camera with an order on stdin; answers with a JSON object a line on a pipe. It holds nothing that is
-needed later: whatever blocks in here is killed from outside. It ends when stdin closes, that is with its parent.
+Only pictures that take a step of the network are converted: they are thinned to its grid right here. Started by
+device.camera with an order on stdin; answers with a JSON object a line on a pipe. It holds nothing that is needed
+later: whatever blocks in here is killed from outside. It ends when stdin closes, that is with its parent. There is one
+for every camera, so neither numpy nor OpenCV is imported where PyAV is enough: they would double its memory.
 """
 
 from __future__ import annotations
@@ -14,20 +16,17 @@ import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import cv2
-import numpy as np
-from numpy.typing import NDArray
+import av
+from av.video.reformatter import Interpolation, VideoReformatter
 
-from device.footage import FootageError, describe, read_footage, source_kind
+from device.burner import BYTES_A_PIXEL, Burner
+from device.decode import FootageError, describe, pictures, source_kind
 from device.frame_ring import FrameRing
-from device.live_source import LiveSource, SourceError, open_live
+from device.grid import Grid
+from device.live_source import SourceError, Stream, V4l2
 
 MAX_WIDTH = 1920
 """Wider pictures are shrunk here: no clip is wider (settings.Recorder.width), and it bounds the ring's memory."""
-
-MAX_FPS = 20.0
-"""Pictures of a camera converted per second at most. All are grabbed, so none is stale. The network takes 10; with 20
-no camera of any rate leaves more than a step between two pictures (thinned to 15, one of 18 a second would)."""
 
 LOOP_PAUSE_S = 1.5
 """Before a looped file starts again; above the sampler's gap, so that the cut is a new start and no movement."""
@@ -35,13 +34,19 @@ LOOP_PAUSE_S = 1.5
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What the parent asks for. mask: polygons of [x, y], 0..1 from the top left. memory, pipe: file descriptors."""
+    """What the parent asks for.
+
+    step_s: seconds between two pictures that are looked at. mask: polygons of [x, y], 0..1 from the top left.
+    decoder: of a stream, "" for software. memory, pipe: file descriptors.
+    """
 
     source: str
     width: int
     height: int
     fps: float
     open_s: float
+    step_s: float
+    decoder: str
     mask: list[list[list[float]]]
     loop: bool
     memory: int
@@ -52,34 +57,6 @@ class Order:
         return json.dumps(asdict(self)).encode() + b"\n"
 
 
-class Burner:
-    """Blacks the privacy mask out, in place."""
-
-    def __init__(self, mask: list[list[list[float]]]) -> None:
-        self._mask = [np.asarray(polygon, np.float64) for polygon in mask]
-
-    def burn(self, pixels: NDArray[np.uint8]) -> None:
-        """Fill every polygon with black, its edge included."""
-        height, width = pixels.shape[:2]
-        for polygon in self._mask:
-            cv2.fillPoly(pixels, [np.rint(polygon * (width, height)).astype(np.int32)], (0, 0, 0))
-
-
-class Pace:
-    """Which of the grabbed pictures are worth converting: `fps` of them on average, evenly."""
-
-    def __init__(self, fps: float = MAX_FPS) -> None:
-        self._period = 1.0 / fps
-        self._due = -float("inf")
-
-    def takes(self, t: float) -> bool:
-        """True when the picture grabbed at t is due; missed ones are not made up for."""
-        if t < self._due:
-            return False
-        self._due = max(self._due + self._period, t)
-        return True
-
-
 class Publisher:
     """Pictures into the ring, words onto the pipe."""
 
@@ -87,7 +64,9 @@ class Publisher:
         self._order = order
         self._burner = Burner(order.mask)
         self._ring: FrameRing | None = None
+        self._reformatter = VideoReformatter()
         self._seq = 0
+        self.grid = Grid(order.step_s)
         self.grabbed = 0
 
     def say(self, what: str, **words: Any) -> None:
@@ -97,28 +76,49 @@ class Publisher:
     def opened(self, width: int, height: int, fps: float) -> None:
         """Make the ring for pictures of this size and tell the parent."""
         width, height = shrunk_size(width, height)
-        self._ring = FrameRing(self._order.memory, width * height * 3)
+        self._ring = FrameRing(self._order.memory, width * height * BYTES_A_PIXEL)
         self.say("opened", width=width, height=height, fps=fps, slot_bytes=self._ring.slot_bytes)
 
-    def slot(self, width: int, height: int) -> NDArray[np.uint8]:
-        """Where the next picture goes, as large as a picture of this size travels. Raises SourceError: too large."""
-        width, height = shrunk_size(width, height)
-        if self._ring is None or width * height * 3 > self._ring.slot_bytes:
-            raise SourceError("the picture changed its size; it is opened again")
-        return self._ring.begin(self._seq + 1, height, width)
+    def publish(self, picture: av.VideoFrame, t: float, wall: float) -> None:
+        """Convert a picture into its slot as BGR, upright, masked; mark it whole, announce it."""
+        width, height = shrunk_size(picture.width, picture.height)
+        shrink = Interpolation.AREA if (width, height) != (picture.width, picture.height) else None
+        bgr = self._reformatter.reformat(picture, width, height, "bgr24", interpolation=shrink, threads=1)
+        if picture.rotation % 360:
+            self.publish_array(_turned(bgr.to_ndarray(), picture.rotation), t, wall)
+            return
+        slot = self._slot(width, height)
+        _copy_rows(memoryview(bgr.planes[0]), bgr.planes[0].line_size, slot, width * BYTES_A_PIXEL)
+        self._announce(slot, (width, height), t, wall)
 
-    def publish(self, slot: NDArray[np.uint8], t: float, wall: float) -> None:
-        """Mask the picture that lies in its slot, mark it whole, announce it."""
-        if self._ring is None:
-            raise SourceError("a picture before the source was opened")
-        self._burner.burn(slot)
+    def publish_array(self, pixels: Any, t: float, wall: float) -> None:
+        """The same for a uint8 array (height, width, 3) BGR."""
+        import cv2
+
+        width, height = shrunk_size(pixels.shape[1], pixels.shape[0])
+        if width != pixels.shape[1]:
+            pixels = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
+        slot = self._slot(width, height)
+        slot[:] = memoryview(pixels.reshape(-1))
+        self._announce(slot, (width, height), t, wall)
+
+    def _slot(self, width: int, height: int) -> memoryview:
+        size = width * height * BYTES_A_PIXEL
+        if self._ring is None or size > self._ring.slot_bytes:
+            raise SourceError("the picture changed its size; it is opened again")
+        return self._ring.begin(self._seq + 1, size)
+
+    def _announce(self, slot: memoryview, size: tuple[int, int], t: float, wall: float) -> None:
+        assert self._ring is not None
+        width, height = size
+        self._burner.burn(slot, width, height)
         self._seq += 1
         self._ring.end(self._seq)
-        height, width = slot.shape[:2]
         frame = {"what": "frame", "seq": self._seq, "t": t, "wall": wall, "width": width, "height": height}
+        frame |= {"grid": self.grid.start, "grabbed": self.grabbed}
         try:
             os.set_blocking(self._order.pipe, False)
-            os.write(self._order.pipe, json.dumps({**frame, "grabbed": self.grabbed}).encode() + b"\n")
+            os.write(self._order.pipe, json.dumps(frame).encode() + b"\n")
         except BlockingIOError:
             pass  # A parent that does not listen misses pictures; the next line it reads names a newer one.
         finally:
@@ -132,30 +132,40 @@ def shrunk_size(width: int, height: int) -> tuple[int, int]:
     return MAX_WIDTH, max(1, round(height * MAX_WIDTH / width))
 
 
-def put(pixels: NDArray[np.uint8], slot: NDArray[np.uint8]) -> None:
-    """Copy a picture into its slot, shrunk to fit."""
-    if pixels.shape == slot.shape:
-        np.copyto(slot, pixels)
-    else:
-        cv2.resize(pixels, (slot.shape[1], slot.shape[0]), dst=slot, interpolation=cv2.INTER_AREA)
+def _copy_rows(rows: memoryview, stride: int, slot: memoryview, row_bytes: int) -> None:
+    """The one copy of a picture. rows: as FFmpeg lays them, `stride` bytes apart."""
+    if stride == row_bytes:
+        slot[:] = rows[: len(slot)]
+        return
+    for row in range(len(slot) // row_bytes):
+        slot[row * row_bytes : (row + 1) * row_bytes] = rows[row * stride : row * stride + row_bytes]
 
 
-def play_live(source: LiveSource, publisher: Publisher) -> None:
-    """Grab every picture, convert the due ones straight into their slots; SourceError when the stream ends."""
-    pace = Pace()
-    width, height = source.size
-    while source.grab():
+def _turned(pixels: Any, degrees: int) -> Any:
+    """Upright, as the file's display matrix asks; degrees run counter-clockwise. Few files need it, no camera does."""
+    import numpy as np
+
+    return np.ascontiguousarray(np.rot90(pixels, round(degrees / 90)))
+
+
+def play_stream(stream: Stream, publisher: Publisher) -> None:
+    """Convert the pictures that take a step; SourceError when the stream ends."""
+    for t, wall, picture in stream.pictures(publisher.grid.would_take):
+        if publisher.grabbed == 0:
+            publisher.opened(picture.width, picture.height, stream.fps)
+        publisher.grabbed = stream.packets
+        if publisher.grid.takes(t):
+            publisher.publish(picture, t, wall)
+    raise SourceError("the stream ended")
+
+
+def play_device(device: V4l2, publisher: Publisher) -> None:
+    """Grab every picture, so that none is stale, and convert those that take a step; SourceError when it stops."""
+    while device.grab():
         t, wall = time.monotonic(), time.time()
         publisher.grabbed += 1
-        if not pace.takes(t):
-            continue
-        slot = publisher.slot(width, height)
-        pixels = source.retrieve(slot if slot.shape == (height, width, 3) else None)
-        if not np.shares_memory(pixels, slot):
-            height, width = pixels.shape[:2]
-            slot = publisher.slot(width, height)
-            put(pixels, slot)
-        publisher.publish(slot, t, wall)
+        if publisher.grid.takes(t):
+            publisher.publish_array(device.retrieve(), t, wall)
     raise SourceError("the stream ended")
 
 
@@ -164,14 +174,17 @@ def play_file(order: Order, publisher: Publisher) -> None:
     start = time.monotonic()
     while True:
         last = 0.0
-        for frame in read_footage(order.source):
-            last = frame.t
-            t = start + frame.t
-            time.sleep(max(0.0, t - time.monotonic()))
+        for at, picture in pictures(order.source):
+            if publisher.grabbed == 0:
+                side = picture.rotation % 180 != 0
+                width, height = (picture.height, picture.width) if side else (picture.width, picture.height)
+                publisher.opened(width, height, describe(order.source).fps)
+                start = time.monotonic()
             publisher.grabbed += 1
-            slot = publisher.slot(frame.pixels.shape[1], frame.pixels.shape[0])
-            put(frame.pixels, slot)
-            publisher.publish(slot, t, time.time() - time.monotonic() + t)
+            last, t = at, start + at
+            if publisher.grid.takes(t):
+                time.sleep(max(0.0, t - time.monotonic()))
+                publisher.publish(picture, t, time.time() - time.monotonic() + t)
         if not order.loop:
             return
         start += last + LOOP_PAUSE_S
@@ -179,15 +192,16 @@ def play_file(order: Order, publisher: Publisher) -> None:
 
 def play(order: Order, publisher: Publisher) -> None:
     """Open the source, say so, and play it to its end."""
-    if source_kind(order.source) == "file":
-        first = next(read_footage(order.source))
-        publisher.opened(first.pixels.shape[1], first.pixels.shape[0], describe(order.source).fps)
+    kind = source_kind(order.source)
+    if kind == "file":
         play_file(order, publisher)
         publisher.say("ended")
-        return
-    source = open_live(order.source, (order.width, order.height, order.fps), order.open_s)
-    publisher.opened(*source.size, source.fps)
-    play_live(source, publisher)
+    elif kind == "rtsp":
+        play_stream(Stream(order.source, order.open_s, order.decoder), publisher)
+    else:
+        device = V4l2(order.source, (order.width, order.height, order.fps))
+        publisher.opened(*device.size, device.fps)
+        play_device(device, publisher)
 
 
 def run(order: Order) -> None:
@@ -227,7 +241,6 @@ def read_order() -> Order:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the unit, which then closes stdin.
-    cv2.setNumThreads(1)
     todo = read_order()
     die_with_parent()
     run(todo)

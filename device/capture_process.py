@@ -33,7 +33,8 @@ REAP_S = 1.0
 class CaptureProcess:
     """A running device.capture with its pipe and its ring. pipe: readable when it has said something."""
 
-    def __init__(self, settings: CameraSettings, loop: bool) -> None:
+    def __init__(self, settings: CameraSettings, step_s: float, loop: bool) -> None:
+        """step_s: seconds between two pictures that are looked at; others are not converted."""
         self._memory = make_memory()
         self.pipe, theirs = os.pipe()
         os.set_blocking(self.pipe, False)
@@ -43,6 +44,8 @@ class CaptureProcess:
             height=settings.height,
             fps=settings.fps,
             open_s=max(settings.deadline_s, OPEN_S / 2),
+            step_s=step_s,
+            decoder=settings.decoder,
             mask=[[list(point) for point in polygon] for polygon in settings.mask],
             loop=loop,
             memory=self._memory,
@@ -87,8 +90,20 @@ class CaptureProcess:
         self._ring = FrameRing(self._memory, slot_bytes)
 
     def picture(self, line: dict[str, Any]) -> NDArray[np.uint8] | None:
-        """A copy of the announced picture; None when it has been overwritten since."""
-        return None if self._ring is None else self._ring.copy(line["seq"], line["height"], line["width"])
+        """The announced picture where it lies in the ring, read-only, (height, width, 3) BGR; None when it is gone.
+
+        It stays until SLOTS - 1 more have come: use it at once, then ask whether it is still `whole`.
+        """
+        if self._ring is None or not self._ring.whole(line["seq"]):
+            return None
+        height, width = line["height"], line["width"]
+        pixels = np.frombuffer(self._ring.look(line["seq"], height * width * 3), np.uint8).reshape(height, width, 3)
+        pixels.flags.writeable = False
+        return pixels
+
+    def whole(self, seq: int) -> bool:
+        """Whether picture seq has not been written over since."""
+        return self._ring is not None and self._ring.whole(seq)
 
     def kill(self) -> None:
         """End it, whatever it is doing, and let go of everything shared with it."""

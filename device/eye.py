@@ -38,7 +38,7 @@ class Eye:
         """view: the unit's settings as this camera sees them (Settings.views)."""
         self.settings = view
         self.id, self.room = view.camera.id, view.unit.room
-        self.camera = Camera(view.camera, shared.clock)
+        self.camera = Camera(view.camera, shared.clock, step_s=shared.card.input.step_s)
         self.watch = Watch(network, Incidents(policy_of(view, shared.card.thresholds)))
         self.recorder = Recorder(view, shared.card, shared.bundle_sha256, shared.writer)
         self.pulse = Pulse()
@@ -48,7 +48,7 @@ class Eye:
         frame = self.camera.read(0.0)
         if frame is None:
             return
-        for turn in self.watch.feed(frame):
+        for turn in self.watch.feed(frame, self.camera.whole):
             self.pulse.beat(turn.scores)
             self.recorder.keep(turn.step, turn.scores, None if turn.frame is None else turn.frame.pixels)
             yield turn

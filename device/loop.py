@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -69,12 +69,19 @@ class Watch:
         self._grey: NDArray[np.uint8] | None = None
         self._still = False
 
-    def feed(self, frame: Frame) -> Iterator[Turn]:
-        """The turns that came due with this frame; none when it came before the next step."""
+    def feed(self, frame: Frame, whole: Callable[[], bool] = lambda: True) -> Iterator[Turn]:
+        """The turns that came due with this frame; none when it came before the next step.
+
+        whole: asked once the pixels have been looked at, for pixels that lie in shared memory; a picture that was
+        written over meanwhile is no picture, and the one before serves again.
+        """
         for step in self._sampler.push(frame):
-            repeated = step.held and self._grey is not None
-            grey = self._grey if repeated and self._grey is not None else to_grey(step.frame.pixels, self.raster)
-            yield self.look(GreyStep(step.t, step.wall, step.frame.id, grey, step.held, step.reset), step.frame)
+            held, grey = step.held, self._grey
+            if not held or grey is None:
+                seen = to_grey(step.frame.pixels, self.raster)
+                held, grey = (held, seen) if whole() else (True, grey)
+            if grey is not None:
+                yield self.look(GreyStep(step.t, step.wall, step.frame.id, grey, held, step.reset), step.frame)
 
     def look(self, step: GreyStep, frame: Frame | None = None) -> Turn:
         """One turn from a picture that is on the raster already."""

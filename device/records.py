@@ -24,13 +24,15 @@ Action = Literal["received", "claim", "arrive", "close", "reject"]
 class Frame:
     """One picture at one moment.
 
-    pixels: uint8, (height, width, 3), BGR. t: monotonic seconds at grab. wall: Unix seconds, UTC.
+    pixels: uint8, (height, width, 3), BGR. t: monotonic seconds at grab. wall: Unix seconds, UTC. grid: where pictures
+    were thinned to the steps at the source, the monotonic time of step 0.
     """
 
     id: int
     t: float
     wall: float
     pixels: NDArray[np.uint8]
+    grid: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,20 +7,14 @@ the next frame. Time that jumps, forward past `gap_s` or backward, is a gap: the
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from device.grid import GAP_S, Grid
 from device.records import Frame
-
-EARLY_S = 0.005
-"""A frame this little before its due time still takes the step: container time stamps are rounded to milliseconds."""
-
-GAP_S = 1.0
-"""Longer without a frame is a gap: held pictures would tell the network that nothing moved for a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,30 +44,32 @@ class GreyStep:
 
 
 class Sampler:
-    """Frames in, steps out; owns nothing but the last frame and the next due time."""
+    """Frames in, steps out; owns nothing but the last frame and the grid of steps."""
 
     def __init__(self, step_s: float = 0.1, gap_s: float = GAP_S) -> None:
         self.step_s = step_s
-        self.gap_s = gap_s
+        self._grid = Grid(step_s, gap_s)
         self._last: Frame | None = None
-        self._start = 0.0
-        self._count = 0
 
     def push(self, frame: Frame) -> Iterator[Step]:
-        """The steps that came due with this frame, oldest first; the last one, if any, shows the frame itself."""
-        last = self._last
-        self._last = frame
-        if last is None or not -EARLY_S <= frame.t - last.t <= self.gap_s:
-            self._start, self._count = frame.t, 1
-            yield Step(frame.t, frame.wall, frame, held=False, reset=True)
+        """The steps that came due with this frame, oldest first; the last one, if any, shows the frame itself.
+
+        Frames that were thinned at the source name the grid they were thinned to, and it is kept: with another phase
+        every second one would come a moment too early.
+        """
+        last, self._last = self._last, frame
+        if last is None or frame.grid != last.grid or self._grid.is_gap(frame.t):
+            self._grid.begin(frame.t, frame.grid)
+            t = frame.t if frame.grid is None else frame.grid + (self._grid.count - 1) * self.step_s
+            yield Step(t, frame.wall + (t - frame.t), frame, held=False, reset=True)
             return
-        due = math.floor((frame.t - self._start + EARLY_S) / self.step_s) + 1 - self._count
+        due = self._grid.due(frame.t)
         for _ in range(due - 1):
             yield self._take(last, frame, held=True)
         if due > 0:
             yield self._take(frame, frame, held=False)
 
     def _take(self, shown: Frame, newest: Frame, *, held: bool) -> Step:
-        t = self._start + self._count * self.step_s
-        self._count += 1
+        t = self._grid.start + self._grid.count * self.step_s
+        self._grid.count += 1
         return Step(t, newest.wall + (t - newest.t), shown, held=held, reset=False)

@@ -67,6 +67,12 @@ class Camera(Section):
     height: int = Field(480, ge=120, le=2160, description="Asked of a V4L2 device, pixels.")
     fps: float = Field(15.0, ge=5.0, le=60.0, description="Asked of a V4L2 device, frames per second.")
     deadline_s: Seconds = Field(5.0, description="No frame for this long: the camera process is killed and reopened.")
+    decoder: str = Field(
+        "",
+        pattern=r"^[a-z0-9_]{0,32}$",
+        description="What decodes an rtsp:// stream: empty for the processor, or what this board has: "
+        '"h264_v4l2m2m", "cuda".',
+    )
     mask: list[list[Point]] = Field(
         default_factory=list,
         description="Privacy mask: polygons of [x, y] with 0..1 from the top left; blacked out at capture, "

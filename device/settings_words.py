@@ -155,6 +155,8 @@ def _kind_in_words(key: str, schema: Schema) -> str:
         return "true or false"
     if schema.get("type") in ("number", "integer"):
         return _number_in_words(key, schema)
+    if key == "decoder":
+        return "the name of a hardware device or decoder as FFmpeg knows it, in quotes"
     if "pattern" in schema:
         return "1 to 64 letters, digits, _ or - in quotes"
     return "text in quotes" + (", not empty" if schema.get("minLength") else "")
