@@ -106,6 +106,7 @@ CAUSES: dict[str, str] = {
     "broker": "the broker cannot be reached",
     "model": "its network cannot be loaded",
     "nobody_listening": "nobody is listening for its alerts",
+    "no_consumer": "no desk or gateway says that it has its alerts",
     "alert_refused": "the broker refuses its alerts",
     "state_refused": "the broker refuses to keep its state",
     "answers_refused": "the broker gives it no answers to its alerts",
@@ -113,10 +114,13 @@ CAUSES: dict[str, str] = {
 }
 """What is wrong with the unit, in words for the person who has to go and look."""
 
-HUMAN_EVENTS = ("claimed", "arrived", "closed", "rejected")
-"""Event types of what people answered; the other event types are in RULES."""
+HUMAN_EVENTS = ("claimed", "arrived", "closed", "rejected", "reopened")
+"""Event types of what people answered; the other event types are in RULES and RING_EVENTS."""
 
-EVENT_TYPES = tuple(sorted({rule.event_type for rule in RULES.values() if rule} | set(HUMAN_EVENTS)))
+RING_EVENTS = ("unclaimed", "unclosed", "rearmed")
+"""Event types of an alert that rings again: nobody has claimed it; who did has not closed it; staff have left."""
+
+EVENT_TYPES = tuple(sorted({rule.event_type for rule in RULES.values() if rule} | {*HUMAN_EVENTS, *RING_EVENTS}))
 
 
 def alert_for(incident: Incident, room: str) -> Alert | None:

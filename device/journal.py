@@ -14,27 +14,16 @@ from pathlib import Path
 from typing import Any
 
 from device import store
+from device.alert_life import ENDED_STATES, STATE_AFTER
 from device.records import Alert, Incident, Receipt
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 INCIDENT_FIELDS = frozenset(one.name for one in fields(Incident))
+RECEIPT_FIELDS = frozenset(one.name for one in fields(Receipt))
 
 EVENT_KINDS = ("fall", "floor", "long_lie", "inactivity")
 """Incidents that happen to a person and so become events; faults of the unit stay in the journal."""
-
-STATE_AFTER = {"claim": "claimed", "arrive": "arrived", "close": "closed", "reject": "rejected"}
-OPEN_STATES = ("open", "claimed", "arrived")
-ENDED_STATES = ("closed", "rejected", "recovered", "dismissed", "ended")
-
-ALLOWED_FROM: dict[str, tuple[str, ...]] = {
-    "received": OPEN_STATES + ENDED_STATES,
-    "claim": ("open", "claimed"),
-    "arrive": ("open", "claimed"),
-    "close": (*OPEN_STATES, "recovered", "dismissed", "ended"),
-    "reject": (*OPEN_STATES, "recovered", "dismissed", "ended"),
-}
-"""An answer to an alert that has gone on without it is stale. What recovered by itself may still be given a cause."""
 
 
 def boot_id() -> str:
@@ -87,8 +76,11 @@ class Journal:
             (wall, t, self.boot, what, incident_id, json.dumps(body)),
         )
 
-    def put_incident(self, incident: Incident, model_id: str) -> None:
-        """Enter one transition of an incident, inside the caller's transaction."""
+    def put_incident(self, incident: Incident, model_id: str, *, ends_alert: bool = True) -> None:
+        """Enter one transition of an incident, inside the caller's transaction.
+
+        ends_alert: the end of the incident ends its alert too; else that goes on until a person ends it.
+        """
         body = asdict(incident)
         self.append("incident", incident.wall, incident.t, body, incident.id)
         if incident.kind not in EVENT_KINDS:
@@ -114,23 +106,26 @@ class Journal:
         )
         if incident.ended:
             self.connection.execute(
-                "UPDATE event SET wall_end = ?, state = CASE WHEN state IN ('closed', 'rejected') THEN state ELSE ? END"
-                " WHERE incident_id = ?",
-                (incident.wall, incident.stage, incident.id),
+                "UPDATE event SET wall_end = ?, state = CASE WHEN ? AND state NOT IN ('closed', 'rejected') THEN ?"
+                " ELSE state END WHERE incident_id = ?",
+                (incident.wall, ends_alert, incident.stage, incident.id),
             )
 
     def put_alert(self, alert: Alert, t: float) -> None:
         """Enter an alert, inside the caller's transaction."""
         self.append("alert", alert.wall, t, asdict(alert), alert.incident_id)
 
-    def put_receipt(self, receipt: Receipt, wall: float, t: float, nonce: str = "") -> None:
-        """Enter a receipt and move the event it acts on, inside the caller's transaction."""
-        body = asdict(receipt) | ({"nonce": nonce} if nonce else {})
+    def put_receipt(self, receipt: Receipt, wall: float, t: float, nonce: str = "", via: str = "") -> None:
+        """Enter a receipt and move the event it acts on, inside the caller's transaction.
+
+        via: the door an answer came in by, where it was not the broker.
+        """
+        body = asdict(receipt) | ({"nonce": nonce} if nonce else {}) | ({"via": via} if via else {})
         self.append("receipt", wall, t, body, receipt.alert_id)
         if state := STATE_AFTER.get(receipt.action):
             self.connection.execute(
-                "UPDATE event SET state = ?, by = ?, cause = ? WHERE incident_id = ?",
-                (state, receipt.by, receipt.cause, receipt.alert_id),
+                "UPDATE event SET state = ?, by = ?, cause = ?, outcome = ? WHERE incident_id = ?",
+                (state, receipt.by, receipt.cause, receipt.outcome, receipt.alert_id),
             )
             if state in ENDED_STATES:
                 self.connection.execute(
@@ -182,6 +177,19 @@ class Journal:
         same = "json_extract(body, '$.level') = ? AND json_extract(body, '$.by') = ? AND json_extract(body, '$.at') = ?"
         return self._has(f"what = 'receipt' AND {same}", receipt.alert_id, receipt.level, receipt.by, receipt.at)
 
+    def answers_via(self, via: str, after_seq: int) -> list[tuple[int, Receipt]]:
+        """What people answered through this door after a sequence number of the journal, each with its own."""
+        rows = self.connection.execute(
+            "SELECT seq, body FROM journal WHERE seq > ? AND what = 'receipt' AND json_extract(body, '$.via') = ?"
+            " ORDER BY seq",
+            (after_seq, via),
+        )
+        return [(row["seq"], receipt_from(json.loads(row["body"]))) for row in rows]
+
+    def has_nonce(self, what: str, about: str, nonce: str) -> bool:
+        """True when an entry of this kind about this carries the nonce."""
+        return self._has("what = ? AND json_extract(body, '$.nonce') = ?", about, what, nonce)
+
     def last_answer(self, alert_id: str) -> Receipt | None:
         """The newest human receipt of an alert."""
         row = self.connection.execute(
@@ -190,12 +198,6 @@ class Journal:
             (alert_id,),
         ).fetchone()
         return None if row is None else receipt_from(json.loads(row["body"]))
-
-    def open_events(self) -> list[sqlite3.Row]:
-        """Events that nobody and nothing has ended yet, oldest first."""
-        return self.connection.execute(
-            "SELECT * FROM event WHERE wall_end IS NULL AND state IN ('open', 'claimed', 'arrived') ORDER BY wall_start"
-        ).fetchall()
 
     def _has(self, where: str, incident_id: str, *values: str | float) -> bool:
         found = self.connection.execute(
@@ -227,5 +229,5 @@ def incident_from(body: dict[str, Any]) -> Incident:
 
 
 def receipt_from(body: dict[str, Any]) -> Receipt:
-    """A Receipt from the JSON the journal keeps, which may carry a nonce beside it."""
-    return Receipt(**{key: value for key, value in body.items() if key != "nonce"})
+    """A Receipt from the JSON the journal keeps, which may carry a nonce and more beside it."""
+    return Receipt(**{name: value for name, value in body.items() if name in RECEIPT_FIELDS})

@@ -1,4 +1,4 @@
-"""What goes over the wire, and what may come in: builders, and JSON Schemas (2020-12) in device/schemas.
+"""What goes over the wire: builders, and the JSON Schemas (2020-12) in device/schemas that both directions keep.
 
 Every payload carries `"schema": 1`; receivers ignore fields they do not know, and so do we.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,18 +18,44 @@ from jsonschema.exceptions import ValidationError, best_match
 from device import alerts
 from device.clock import rfc3339
 from device.errors import FallwatchError
-from device.records import Alert, Receipt, ReceiptLevel
+from device.feature import Feature
+from device.records import Alert
 from device.settings import Unit
 
 SCHEMA = 1
 FOLDER = Path(__file__).parent / "schemas"
-NAMES = ("alert-event", "alert-active", "health", "fault-active", "receipt", "ack")
+NAMES = (
+    "alert-event",
+    "alert-active",
+    "health",
+    "fault-active",
+    "receipt",
+    "ack",
+    "feature-set",
+    "feature-state",
+    "result",
+)
 
-MAX_INBOUND = 4096
-"""Bytes; an acknowledgement takes about 200. More is not read at all."""
 
-INBOUND: dict[str, ReceiptLevel] = {"receipt": "consumer", "ack": "human"}
-"""Last word of an inbound topic -> the level of receipt that it is."""
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether an answer or a wish counts. reason: why not, one sentence. state: how the alert or feature now stands.
+
+    repeated: the same nonce was entered before; what it asked for counts since then.
+    """
+
+    counts: bool
+    reason: str = ""
+    repeated: bool = False
+    state: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a message from outside asked for; None where that cannot be read."""
+
+    action: str | None = None
+    nonce: str | None = None
 
 
 class PayloadError(FallwatchError):
@@ -42,7 +67,9 @@ class Standing:
     """Where an alert stands when a message about it is written.
 
     type: new, update or end. state: open, claimed, arrived, closed, rejected, recovered, dismissed, ended, cleared.
-    by, at: who acted last and when (Unix seconds). cause: why it was closed, or what is wrong with the unit.
+    by, at: who acted last and when (Unix seconds). cause: why it was closed, or what is wrong with the unit. outcome:
+    what came of it. tier: how often nobody came in time. ring: this message itself calls somebody. hushed: staff are in
+    the room, so that it is shown and does not ring.
     """
 
     type: str
@@ -52,6 +79,10 @@ class Standing:
     by: str | None = None
     at: float | None = None
     cause: str | None = None
+    outcome: str | None = None
+    tier: int = 0
+    ring: bool = False
+    hushed: bool = False
 
 
 def event_payload(unit: Unit, alert: Alert, standing: Standing, boot_id: str) -> dict[str, Any]:
@@ -78,6 +109,10 @@ def event_payload(unit: Unit, alert: Alert, standing: Standing, boot_id: str) ->
         "repeat_s": alert.repeat_s,
         "model": {"id": standing.model_id} if standing.model_id else None,
         "cause": standing.cause or None,
+        "outcome": standing.outcome or None,
+        "tier": standing.tier,
+        "ring": standing.ring,
+        "hushed": standing.hushed,
         "ack": {"by": standing.by, "at": None if standing.at is None else rfc3339(standing.at)},
         "test": alert.test,
     }
@@ -109,12 +144,20 @@ def active_payload(unit: Unit, alert: Alert | None, standing: Standing | None, o
         "score": round(alert.score, 4),
         "repeat_s": alert.repeat_s,
         "by": standing.by,
+        "at": None if standing.at is None else rfc3339(standing.at),
+        "tier": standing.tier,
     }
 
 
-def health_payload(unit: Unit, health: Mapping[str, Any], waiting: int) -> dict[str, Any]:
-    """The retained state of the unit on health; `waiting` alerts are still on their way to the broker."""
-    return {**health, "schema": SCHEMA, "room": unit.room, "device": unit.id, "outbox_waiting": waiting}
+def health_payload(
+    unit: Unit, health: Mapping[str, Any], waiting: int, receipts: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """The retained state of the unit on health.
+
+    waiting: messages still on their way. receipts: by level, what waits for it and when the last one came.
+    """
+    base = {**health, "schema": SCHEMA, "room": unit.room, "device": unit.id, "outbox_waiting": waiting}
+    return base if receipts is None else {**base, "receipts": receipts}
 
 
 def faults_payload(unit: Unit, faults: list[dict[str, Any]]) -> dict[str, Any]:
@@ -122,34 +165,56 @@ def faults_payload(unit: Unit, faults: list[dict[str, Any]]) -> dict[str, Any]:
     return {"schema": SCHEMA, "room": unit.room, "device": unit.id, "faults": faults}
 
 
-def inbound(word: str, alert_id: str, raw: bytes) -> tuple[Receipt, str]:
-    """A Receipt and its nonce from alert/<id>/receipt or /ack. Raises PayloadError for anything out of contract."""
-    if word not in INBOUND:
-        raise PayloadError(f"{_short(word)} is no answer to an alert, expected receipt or ack")
-    body = read_json(word, raw)
-    validate(word, body)
-    at = _unix(word, body["at"])
-    receipt = Receipt(alert_id, INBOUND[word], body["by"], at, body.get("action", "received"), body.get("cause") or "")
-    return receipt, body.get("nonce", "")
+def feature_payload(unit: Unit, name: str, rooms: list[Feature]) -> dict[str, Any]:
+    """The retained state of staff presence or privacy on <feature>/state; rooms: how it stands in each."""
+    on = [one for one in rooms if one.on]
+    latest = max(on, key=lambda one: one.until or 0.0, default=None)
+    rows = [
+        {
+            "room": one.room,
+            "state": "ON" if one.on else "OFF",
+            "until": _time(one.until),
+            "by": one.by or None,
+            "hushed": one.hushed or None,
+        }
+        for one in rooms
+    ]
+    return {
+        "schema": SCHEMA,
+        "room": unit.room,
+        "device": unit.id,
+        "feature": name,
+        "state": "ON" if on else "OFF",
+        "until": _time(latest.until) if latest else None,
+        "by": (latest.by if latest else rooms[0].by if len(rooms) == 1 else "") or None,
+        "rooms": rows,
+    }
 
 
-def read_json(name: str, raw: bytes) -> Any:
-    """The JSON value of a message. Raises PayloadError when it is too long, no JSON or no valid text."""
-    if len(raw) > MAX_INBOUND:
-        raise PayloadError(f"{name}: {len(raw)} bytes long, expected at most {MAX_INBOUND}")
-    try:
-        body = json.loads(raw.decode("utf-8"))
-        json.dumps(body, ensure_ascii=False, allow_nan=False).encode("utf-8")
-    except (ValueError, RecursionError):
-        raise PayloadError(f"{name}: {_short(raw)} is no JSON, expected an object in UTF-8") from None
-    return body
+def result_payload(unit: Unit, about: Mapping[str, str], asked: Asked, verdict: Verdict) -> dict[str, Any]:
+    """What became of an answer or a wish; about: {"alert_id": …} or {"feature": …}."""
+    return {
+        "schema": SCHEMA,
+        "room": unit.room,
+        "device": unit.id,
+        **about,
+        "action": asked.action,
+        "nonce": asked.nonce,
+        "counts": verdict.counts or verdict.repeated,
+        "repeated": verdict.repeated,
+        "reason": "" if verdict.repeated else verdict.reason[:500],
+        "state": verdict.state,
+    }
 
 
-def validate(name: str, payload: object) -> None:
-    """Check a payload against device/schemas/<name>.json. Raises PayloadError with one sentence."""
+def validate(name: str, payload: object, label: str = "") -> None:
+    """Check a payload against device/schemas/<name>.json. Raises PayloadError with one sentence.
+
+    label: what the sentence calls it, where that is not the schema's name.
+    """
     error = best_match(validator(name).iter_errors(payload))
     if error is not None:
-        raise PayloadError(_sentence(name, error))
+        raise PayloadError(_sentence(label or name, name, error))
 
 
 @cache
@@ -158,25 +223,23 @@ def validator(name: str) -> Draft202012Validator:
     return Draft202012Validator(json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8")))
 
 
-def _sentence(name: str, error: ValidationError) -> str:
+def _sentence(label: str, name: str, error: ValidationError) -> str:
     field = ".".join(str(part) for part in error.absolute_path) or "the payload"
     if error.validator == "required":
         missing = next(key for key in error.validator_value if key not in error.instance)
         where = "" if field == "the payload" else f"{field}."
-        return f"{name}: {where}{missing} is missing, expected as in schemas/{name}.json"
+        return f"{label}: {where}{missing} is missing, expected as in schemas/{name}.json"
     expected = f"{error.validator} {error.validator_value}"
     if isinstance(error.schema, dict) and error.absolute_path:
         expected = error.schema.get("description", expected)
-    return f"{name}: {field} is {_short(error.instance)}, expected {expected}"
+    return f"{label}: {field} is {short(error.instance)}, expected {expected}"
 
 
-def _unix(name: str, text: str) -> float:
-    try:
-        return datetime.fromisoformat(text).timestamp()
-    except (ValueError, OverflowError):
-        raise PayloadError(f"{name}: at is {_short(text)}, expected a time such as 2026-11-22T03:14:07.120Z") from None
+def _time(wall: float | None) -> str | None:
+    return None if wall is None else rfc3339(wall)
 
 
-def _short(value: object) -> str:
+def short(value: object) -> str:
+    """A value as an error sentence shows it."""
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."

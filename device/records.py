@@ -17,7 +17,7 @@ from device.labels import INDEX, LABELS
 Kind = Literal["fall", "floor", "long_lie", "inactivity", "blind", "unit", "test"]
 Priority = Literal["silent", "info", "fault", "warning", "alarm", "urgent"]
 ReceiptLevel = Literal["broker", "consumer", "human"]
-Action = Literal["received", "claim", "arrive", "close", "reject"]
+Action = Literal["received", "claim", "arrive", "close", "reject", "reopen"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,8 @@ class Alert:
 class Receipt:
     """What came back for one alert: from the broker, from a consumer, or from a human.
 
-    at: Unix seconds, UTC, as the sender says. cause: why it was closed or rejected, in the sender's words.
+    at: Unix seconds, UTC, as the sender says. cause: why it was closed or rejected, outcome: what came of it, both as
+    the sender words it. seq: the newest message that a consumer says it has; 0 where it does not say.
     """
 
     alert_id: str
@@ -135,3 +136,5 @@ class Receipt:
     at: float
     action: Action = "received"
     cause: str = ""
+    outcome: str = ""
+    seq: int = 0

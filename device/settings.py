@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from device.settings_alerts import Alerts
+
 Seconds = Annotated[float, Field(ge=0.1, le=86_400)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Name = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
@@ -261,6 +263,7 @@ class Settings(Section):
     inactivity: Inactivity = Inactivity()
     blind: Blind = Blind()
     mqtt: Mqtt = Mqtt()
+    alerts: Alerts = Alerts()
     store: Store = Store()
     recorder: Recorder = Recorder()
     console: Console = Console()

@@ -9,6 +9,8 @@ import threading
 from dataclasses import dataclass
 from typing import Any
 
+from device.alert_life import Life
+from device.feature import Feature
 from device.records import Alert, Incident, Receipt
 
 
@@ -28,14 +30,46 @@ class Letter:
     attempts: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A journal entry that is no record of the road: a ring, a last resort, a feature switched."""
+
+    what: str
+    wall: float
+    t: float
+    body: dict[str, Any]
+    about: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a consumer or a person answered, and how it came: nonce "" for none, via "" for the broker."""
+
+    receipt: Receipt
+    wall: float
+    t: float
+    nonce: str = ""
+    via: str = ""
+
+
 @dataclass(slots=True)
 class Unsaved:
-    """One transition that is not on disk; receipt is set once the broker has its letter."""
+    """One change that is about to be written, or waits in memory for the disk; all that is not empty changes together.
 
-    incident: Incident
-    alert: Alert | None
-    model_id: str
-    letter: Letter | None
+    t: monotonic seconds. heard_to: messages of this alert up to this number need no consumer's receipt any more.
+    receipt: the broker's for the letter, once it has it.
+    """
+
+    t: float
+    incident: Incident | None = None
+    alert: Alert | None = None
+    model_id: str = ""
+    letter: Letter | None = None
+    life: Life | None = None
+    answer: Answer | None = None
+    notes: tuple[Note, ...] = ()
+    feature: Feature | None = None
+    heard_to: int = 0
     receipt: Receipt | None = None
 
 
@@ -49,6 +83,7 @@ class Spill:
         self.settling = threading.Lock()
         self._lock = threading.Lock()
         self._unsaved: list[Unsaved] = []
+        self._lives: dict[str, Life] = {}
         self._highest = 0
 
     def note(self, seq: int) -> None:
@@ -65,6 +100,8 @@ class Spill:
     def add(self, unsaved: Unsaved) -> None:
         with self._lock:
             self._unsaved.append(unsaved)
+            if unsaved.life is not None:
+                self._lives[unsaved.life.id] = unsaved.life
 
     def drop(self, unsaved: Unsaved) -> None:
         with self._lock:
@@ -89,4 +126,29 @@ class Spill:
         return False
 
     def has_alert(self, alert_id: str) -> bool:
-        return any(one.incident.id == alert_id and one.alert is not None for one in self.all())
+        return any(one.alert is not None and one.alert.incident_id == alert_id for one in self.all())
+
+    def has_nonce(self, alert_id: str, nonce: str) -> bool:
+        """True when an answer with this nonce waits for the disk."""
+        answers = [one.answer for one in self.all() if one.answer is not None]
+        return bool(nonce) and any(one.nonce == nonce and one.receipt.alert_id == alert_id for one in answers)
+
+    def life(self, alert_id: str) -> Life | None:
+        """The newest life of an alert that this process knows without asking the disk."""
+        with self._lock:
+            return self._lives.get(alert_id)
+
+    def lives(self) -> list[Life]:
+        with self._lock:
+            return list(self._lives.values())
+
+    def keep(self, life: Life) -> None:
+        """This life is on disk; remembered while it is open, for the day when the disk cannot be read."""
+        with self._lock:
+            known = self._lives.get(life.id)
+            if known is not None and known.version > life.version:
+                return
+            if life.open:
+                self._lives[life.id] = life
+            else:
+                self._lives.pop(life.id, None)

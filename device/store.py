@@ -14,7 +14,7 @@ from device.errors import FallwatchError
 
 FILE = "fallwatch.db"
 EVENTS = "events"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 LOCKED_S = 5.0
 """How long a store that somebody else is writing is waited for; a commit takes milliseconds, on a slow card 1 s."""
@@ -27,7 +27,7 @@ CREATE TABLE IF NOT EXISTS journal (      -- everything said, in the order it wa
     wall REAL NOT NULL,                   -- Unix seconds, UTC
     t REAL NOT NULL,                      -- monotonic seconds
     boot_id TEXT NOT NULL,                -- t of two boots cannot be compared
-    what TEXT NOT NULL,                   -- incident, alert, receipt, unit
+    what TEXT NOT NULL,                   -- incident, alert, receipt, ring, fallback, feature, label, unit
     incident_id TEXT,
     body TEXT NOT NULL                    -- JSON of the record
 );
@@ -42,6 +42,32 @@ CREATE TABLE IF NOT EXISTS outbox (       -- alerts on their way: a row leaves w
     attempts INTEGER NOT NULL DEFAULT 0
 );
 
+CREATE TABLE IF NOT EXISTS unheard (      -- what the broker has and no consumer has said yet that it has it
+    seq INTEGER PRIMARY KEY,              -- as it was in the outbox
+    alert_id TEXT NOT NULL,
+    topic TEXT NOT NULL,
+    payload TEXT NOT NULL,
+    created REAL NOT NULL,
+    attempts INTEGER NOT NULL,
+    broker_wall REAL NOT NULL             -- Unix seconds at which the broker had it
+);
+CREATE INDEX IF NOT EXISTS unheard_alert ON unheard (alert_id);
+
+CREATE TABLE IF NOT EXISTS alert (        -- the life of each alert as it stands (alert_life.py)
+    alert_id TEXT PRIMARY KEY,
+    open INTEGER NOT NULL,
+    version INTEGER NOT NULL,
+    life TEXT NOT NULL                    -- JSON
+);
+CREATE INDEX IF NOT EXISTS alert_open ON alert (open) WHERE open;
+
+CREATE TABLE IF NOT EXISTS feature (      -- staff present and privacy, one row a room (feature.py)
+    name TEXT NOT NULL,
+    room TEXT NOT NULL,
+    body TEXT NOT NULL,                   -- JSON
+    PRIMARY KEY (name, room)
+);
+
 CREATE TABLE IF NOT EXISTS event (        -- an incident as a reviewer sees it; one row each, kept current
     incident_id TEXT PRIMARY KEY,
     kind TEXT NOT NULL,
@@ -54,6 +80,7 @@ CREATE TABLE IF NOT EXISTS event (        -- an incident as a reviewer sees it; 
     peak REAL NOT NULL,
     by TEXT,                              -- who claimed or closed it
     cause TEXT,
+    outcome TEXT,
     label TEXT,                           -- reviewer's word: true, false, unsure
     incident TEXT NOT NULL,               -- JSON of the newest Incident
     clip TEXT,                            -- folder below events/, once recorded
@@ -62,6 +89,9 @@ CREATE TABLE IF NOT EXISTS event (        -- an incident as a reviewer sees it; 
 );
 CREATE INDEX IF NOT EXISTS event_start ON event (wall_start);
 """
+
+STEPS: dict[int, tuple[str, ...]] = {1: ("ALTER TABLE event ADD COLUMN outcome TEXT",)}
+"""From the version of a file that is there already -> what SCHEMA, which makes missing tables, does not do to it."""
 
 
 class StoreError(FallwatchError):
@@ -107,12 +137,35 @@ def _turn_on_wal(connection: sqlite3.Connection) -> None:
 
 
 def _make_tables(connection: sqlite3.Connection, path: Path) -> None:
+    """Bring the file to this version's schema. A step only ever adds, so that what was recorded stays as it was."""
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if version > SCHEMA_VERSION:
         raise StoreError(f"{path}: written by a newer fallwatch (schema {version}); install that version again")
-    if version < SCHEMA_VERSION:
-        connection.executescript(SCHEMA)
+    if version == SCHEMA_VERSION:
+        return
+    # One transaction: two processes that start at once must not both add the column, nor a power cut leave half.
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        for statement in (*_statements(SCHEMA), *(STEPS.get(version, ()))):
+            connection.execute(statement)
         connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+        connection.execute("COMMIT")
+    except sqlite3.Error:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _statements(script: str) -> list[str]:
+    """A script one statement at a time: executescript() would end the transaction first."""
+    found, rest = [], ""
+    for line in script.splitlines(keepends=True):
+        rest += line
+        if sqlite3.complete_statement(rest):
+            found.append(rest)
+            rest = ""
+    return found
 
 
 def event_folder(folder: Path, incident_id: str) -> Path:

@@ -27,6 +27,7 @@ from device.mqtt.certificates import ends_soon
 from device.outbox import Outbox
 from device.recorder import CLOSE_S
 from device.records import Alert, Incident, Receipt
+from device.ringing import Ringing
 from device.runner import open_runner
 from device.settings import Settings
 from device.supervisor import Supervisor
@@ -65,6 +66,8 @@ class Unit:
         self.model_id, self.runtime = runners[0].model_id, runners[0].runtime
         self.courier = Courier(settings, folder, clock)
         self.outbox = Outbox(self.journal, settings, self.courier.spill)
+        self.outbox.begin(clock.wall(), clock.now())
+        self.ringing = Ringing(self.outbox)
         self.writer = EventWriter(settings.store)
         shared = Shared(runners[0].card, sha256(bundle / CARD_FILE), self.writer, clock)
         self.eyes = [Eye(view, runner, shared) for view, runner in zip(views, runners, strict=True)]
@@ -149,11 +152,20 @@ class Unit:
         return said
 
     def _hear(self) -> None:
-        """What people answered: a closed incident is forgotten by the watch."""
+        """What people answered: a closed incident is forgotten by the watch. What time brought: alerts ring again."""
+        receipts = []
         while self.courier.inbox:
-            receipt = self.courier.inbox.popleft()
+            receipts.append(self.courier.inbox.popleft())
+        heard = self.ringing.look(self.clock.wall(), self.clock.now())
+        if heard is not None:
+            receipts += heard.answers
+            if heard.helpless and self.settings.mqtt.enabled:
+                self.fault("no_consumer", True)
+        for receipt in receipts:
             if receipt.action in ENDING_ACTIONS:
                 self._closed(receipt)
+            if receipt.level == "consumer":
+                self.fault("no_consumer", False)
 
     def _closed(self, receipt: Receipt) -> None:
         log.info("%s: %s by %s", receipt.alert_id, receipt.action, receipt.by)

@@ -104,13 +104,14 @@ class Mosquitto:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """One message as a subscriber got it; at: monotonic seconds."""
+    """One message as a subscriber got it; at: monotonic seconds. correlation: the mark of who asked (MQTT 5)."""
 
     topic: str
     raw: bytes
     retain: bool
     qos: int
     at: float
+    correlation: bytes | None = None
 
     @property
     def body(self) -> Any:
@@ -128,7 +129,14 @@ class Listener:
         self._client.on_connect = lambda client, *_: client.subscribe(topic, qos=1)
         self._client.on_subscribe = lambda *_: self._subscribed.set()
         self._client.on_message = lambda _c, _u, m: self.heard.append(
-            Heard(m.topic, bytes(m.payload), m.retain, m.qos, time.monotonic())
+            Heard(
+                m.topic,
+                bytes(m.payload),
+                m.retain,
+                m.qos,
+                time.monotonic(),
+                getattr(m.properties, "CorrelationData", None),
+            )
         )
         self._client.reconnect_delay_set(1, 1)
         session = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
@@ -156,3 +164,14 @@ class Listener:
         ]
         for one in said:
             one.wait_for_publish(20.0)
+
+    def ask(self, topic: str, payload: dict[str, Any], response_topic: str, correlation: bytes) -> None:
+        """Publish a message that wants its answer on a topic of its own (MQTT 5)."""
+        wants = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+        wants.ResponseTopic = response_topic
+        wants.CorrelationData = correlation
+        self._client.publish(topic, json.dumps(payload), qos=1, properties=wants).wait_for_publish(20.0)
+
+    def retain(self, topic: str, payload: bytes) -> None:
+        """Publish a message that the broker keeps for whoever subscribes later."""
+        self._client.publish(topic, payload, qos=1, retain=True).wait_for_publish(20.0)

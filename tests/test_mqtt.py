@@ -454,7 +454,7 @@ def test_a_fault_of_our_own_does_not_end_the_courier(
             raise ZeroDivisionError
         return active_alert(outbox)
 
-    monkeypatch.setattr("device.mqtt.courier.active_alert", stumble)
+    monkeypatch.setattr("device.mqtt.told.active_alert", stumble)
     with Listener(broker.port) as listener, running(unit, broker.port) as (courier, outbox):
         put(outbox, incident())
         assert events(listener, 1)

@@ -7,8 +7,8 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from device.alert_life import ENDED_STATES
 from device.alerts import CAUSES, spell
-from device.journal import ENDED_STATES
 
 KIND_WORDS = {
     "fall": "Fall",
@@ -94,7 +94,7 @@ def state_words(row: sqlite3.Row) -> str:
 
 def urgency(row: sqlite3.Row) -> str:
     """What the eye must find first: rings, watching, attended or over."""
-    if row["wall_end"] is not None or row["state"] in ENDED_STATES:
+    if row["state"] in ENDED_STATES:
         return "over"
     if row["state"] in ("claimed", "arrived"):
         return "attended"

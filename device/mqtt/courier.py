@@ -19,10 +19,10 @@ from device.mqtt.answers import Answers
 from device.mqtt.faults import Faults
 from device.mqtt.link import Link, LinkError, Will
 from device.mqtt.presence import Presence
-from device.mqtt.truths import Truths, worth_telling
+from device.mqtt.told import Told
+from device.mqtt.truths import Truths
 from device.mqtt.window import ACK_DEADLINE_S, FAILURE, Window
-from device.outbox import Outbox, active_alert
-from device.payloads import active_payload, faults_payload, health_payload
+from device.outbox import Outbox
 from device.settings import Settings
 from device.spill import Spill
 from device.store import StoreError
@@ -37,11 +37,12 @@ REFUSED_RETRY_S = 30.0
 """A wrong password does not become right by being repeated; brokers lock out who tries too often."""
 ANSWER_S = 10.0
 """A broker that has taken the connection and says nothing for this long is no broker."""
-HEALTH_S = 30.0
 TURN_S = 0.5
 """Longest wait for the network; messages that other processes put into the outbox are seen after this."""
 SETTLE_S = 5.0
 """How often what is only in memory is tried on the disk again."""
+REPLIES = 2
+"""Results on their way at once; with the retained topics within window.TRUTHS."""
 GOODBYE_SHARE = 0.5
 """Share of stop()'s time in which alerts that are due still go out."""
 
@@ -70,7 +71,7 @@ class Courier:
         self.faults = Faults()
         self.spill = Spill()
         self.branch = branch(settings)
-        self._answers = Answers(self.branch, clock, self.faults)
+        self._answers = Answers(self.branch, settings.unit, clock, self.faults)
         self.inbox = self._answers.inbox
         self._settings = settings
         self._folder = folder
@@ -78,11 +79,9 @@ class Courier:
         self._truths = Truths(self.branch)
         self._presence = Presence(folder)
         self._window: Window | None = None
-        self._health: dict[str, Any] = {}
-        self._health_at = float("-inf")
-        self._unit_faults: list[dict[str, Any]] = []
+        self._told = Told(settings, self._truths, self.spill, self.faults, clock)
+        self._replies: dict[int, float] = {}
         self._settle_at = float("-inf")
-        self._seen: tuple[int, int, tuple[int, ...]] | None = None
         self._stop_at: float | None = None
         self._wake_in, self._wake_out = socket.socketpair()
         self._wake_in.setblocking(False)
@@ -114,15 +113,12 @@ class Courier:
 
     def set_health(self, health: Mapping[str, Any]) -> None:
         """How the unit is now; published every 30 s, and at once when more than a number changed."""
-        before, self._health = self._health, dict(health)
-        if worth_telling(before, self._health):
-            self._health_at = float("-inf")
+        if self._told.set_health(health):
             self.wake()
 
     def set_faults(self, faults: list[dict[str, Any]]) -> None:
         """Latched faults of the unit: cause, and if known text, since (RFC 3339), kind. The courier adds its own."""
-        if faults != self._unit_faults:
-            self._unit_faults = list(faults)
+        if self._told.set_faults(faults):
             self.wake()
 
     def _run(self) -> None:
@@ -185,9 +181,9 @@ class Courier:
         link.subscribe(self._answers.topics)
         if self._window is not None:
             self._window.forget()
-        self._truths.forget()
-        self._truths.set("availability", "online")
-        self._health_at = float("-inf")
+        self._replies.clear()
+        self._answers.connected()
+        self._told.greet()
 
     def _turn(self, link: Link) -> None:
         self._send(link)
@@ -201,39 +197,27 @@ class Courier:
             raise LinkError(f"{link.address}: no acknowledgement for {ACK_DEADLINE_S:.0f} s; connecting anew")
 
     def _send(self, link: Link) -> None:
-        now, wall = self._clock.now(), self._clock.wall()
-        self._settle(now, wall)
+        self._settle(self._clock.now(), self._clock.wall())
         if self._window is not None:
             try:
                 self._window.fill(link)
-                self._tell_active(self._window.outbox)
             except StoreError as error:
-                self.faults.latch("disk", str(error), wall)
-        self._truths.set("fault/active", faults_payload(self._settings.unit, self._all_faults()))
-        if self._health and now - self._health_at >= HEALTH_S:
-            self._health_at = now
-            self._truths.set("health", health_payload(self._settings.unit, self._health, self._waiting()))
-            self._truths.again("health")
-        self._truths.publish(link, now, wall)
+                self.faults.latch("disk", str(error), self._clock.wall())
+        self._told.say(link, self._window, self._answers)
+        self._reply(link)
 
-    def _waiting(self) -> int:
-        """Messages the broker has not got yet, as far as a disk that may be gone lets us know."""
-        with suppress(StoreError):
-            if self._window is not None:
-                return self._window.outbox.waiting()
-        return len(self.spill.letters())
-
-    def _tell_active(self, outbox: Outbox) -> None:
-        """Look at the open alerts again when another connection, an answer or the spill has changed them."""
-        seen = (outbox.journal.changes(), self._answers.count, tuple(id(one) for one in self.spill.all()))
-        if seen != self._seen:
-            alert, standing, count = active_alert(outbox)
-            self._truths.set("alert/active", active_payload(self._settings.unit, alert, standing, count))
-            self._seen = seen
+    def _reply(self, link: Link) -> None:
+        """What became of answers and wishes, a few at a time beside the alerts."""
+        now = self._clock.now()
+        # A reply that the broker never acknowledges is nobody's alert: it is forgotten, the link is judged by the rest.
+        self._replies = {mid: t for mid, t in self._replies.items() if now - t < ACK_DEADLINE_S}
+        while self._answers.results and len(self._replies) < REPLIES:
+            self._replies[link.publish(self._answers.results.popleft())] = now
 
     def _take_acks(self, link: Link) -> None:
         acks, link.acked = link.acked, []
         for ack in acks if self._window is None else self._window.acked(acks, link.address):
+            self._replies.pop(ack.mid, None)
             topic = self._truths.acked(ack.mid)
             if topic is not None and ack.code >= FAILURE:
                 text = f"{link.address} refuses {topic} ({ack.name}); check its ACL"
@@ -243,13 +227,9 @@ class Courier:
             self.faults.latch("answers_refused", text, self._clock.wall())
             link.unsubscribed.clear()
 
-    def _all_faults(self) -> list[dict[str, Any]]:
-        rows = (*self.faults.all(), *self._unit_faults)
-        return list({(row["cause"], row.get("camera")): row for row in rows}.values())
-
     def _goodbye(self, link: Link) -> None:
         """Last alerts, then offline, then DISCONNECT."""
-        while self._clock.now() < (self._stop_at or 0.0) and self._waiting():
+        while self._clock.now() < (self._stop_at or 0.0) and (self._told.unsent(self._window) or self._answers.results):
             self._turn(link)
         self._truths.set("availability", "offline")
         self._truths.publish(link, self._clock.now(), self._clock.wall())

@@ -73,7 +73,7 @@ def _carry(outbox: Outbox, settings: Settings, clock: Clock, deadline_s: float, 
                 name = f"{settings.unit.id}-errand-{str(ULID())[-6:]}"
                 window = Window(outbox, branch(settings), clock, Faults(), unheard_s=0.0)
                 try:
-                    link = Link(settings.mqtt, name, lambda topic, raw: None)
+                    link = Link(settings.mqtt, name, lambda message: None)
                     error = _go(link, window, began + deadline_s, alert_id, clock)
                 except LinkError as refused:
                     error = str(refused)

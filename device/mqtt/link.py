@@ -36,7 +36,22 @@ RECEIVE_MAX = 20
 NOT_LET_IN = (0x84, 0x85, 0x86, 0x87, 0x8A, 0x8C)
 """MQTT 5 CONNACK: protocol, client id, password, not authorized, banned, method. The rest (busy, moved) may pass."""
 
-Handler = Callable[[str, bytes], None]
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message from the broker. response_topic, correlation: where and under what mark the sender wants an answer.
+
+    retain: the broker had kept it from before, so that nobody can tell when it was said.
+    """
+
+    topic: str
+    payload: bytes
+    retain: bool = False
+    response_topic: str = ""
+    correlation: bytes | None = None
+
+
+Handler = Callable[[Message], None]
 
 
 class LinkError(FallwatchError):
@@ -66,20 +81,21 @@ class Acked:
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """One message to publish, QoS 1. expiry_s: None keeps it until it is delivered."""
+    """One message to publish, QoS 1. expiry_s: None keeps it until it is delivered. correlation: the asker's mark."""
 
     topic: str
     payload: str
     retain: bool = False
     expiry_s: int | None = None
     properties: tuple[tuple[str, str], ...] = ()
+    correlation: bytes | None = None
 
 
 class Link:
     """Connect, turn, publish, close; every call from one thread."""
 
     def __init__(self, settings: Mqtt, client_id: str, handler: Handler, will: Will | None = None) -> None:
-        """`handler` gets (topic, payload) of each message before the broker is told that we have it; it never raises.
+        """`handler` gets each message before the broker is told that we have it; it never raises.
 
         Without a will the session ends with the connection. acked, unsubscribed: what the broker said, for the caller
         to empty. receive_max: how many messages the broker takes before it has acknowledged one.
@@ -160,6 +176,8 @@ class Link:
             properties = _properties(PacketTypes.PUBLISH)
             if post.expiry_s is not None:
                 properties.MessageExpiryInterval = post.expiry_s
+            if post.correlation is not None:
+                properties.CorrelationData = post.correlation
             if post.properties:
                 properties.UserProperty = list(post.properties)
         if not self._client.is_connected():
@@ -254,7 +272,10 @@ class Link:
             topic = message.topic
         except UnicodeDecodeError:
             topic = ""
-        self._handler(topic, bytes(message.payload))
+        said = getattr(message, "properties", None)
+        response_topic = getattr(said, "ResponseTopic", "")
+        correlation = getattr(said, "CorrelationData", None)
+        self._handler(Message(topic, bytes(message.payload), bool(message.retain), response_topic, correlation))
 
 
 def _properties(packet: int) -> Properties:

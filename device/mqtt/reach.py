@@ -13,7 +13,7 @@ TURN_S = 0.1
 
 def reach(settings: Settings, clock: Clock, deadline_s: float = 10.0) -> None:
     """Log on once, under a client id of its own so that a running unit stays on. Raises LinkError with one sentence."""
-    link = Link(settings.mqtt, f"{settings.unit.id}-check-{str(ULID())[-6:]}", lambda topic, raw: None)
+    link = Link(settings.mqtt, f"{settings.unit.id}-check-{str(ULID())[-6:]}", lambda message: None)
     end = clock.now() + deadline_s
     try:
         link.open()
