@@ -183,35 +183,57 @@ check_boards() {
     return $failed
 }
 
-# Asks pip, for every dependency of the unit and its page, for an aarch64 wheel: a row of docs/runtimes.md each.
-print_wheels() {
-    local part requirement version platform found folder
+# Has pip choose wheels for a board with Python $1, of all that $2 needs ("unit", an extra) and of what that needs, and
+# writes its report to $3. Only descriptions are fetched. The rest: further words for pip.
+choose_wheels() {
+    local version=$1 part=$2 report=$3 wanted platform
+    shift 3
+    mapfile -t wanted < <(requirements "$part" | sed 's/;.*//')
+    if [[ $part == tflite-runtime ]]; then mapfile -t -O "${#wanted[@]}" wanted < <(requirements unit | grep -v '^ai-edge-litert'); fi
     mapfile -t platform < <(platforms)
-    folder=$(mktemp -d)
-    trap 'rm -rf "$folder"' EXIT
-    printf '| dependency | for | %s |\n| --- | --- | --- | --- | --- |\n' "$(printf 'cp%s | ' "${PYTHONS[@]/./}" | sed 's/ | $//')"
+    "$PYTHON" -m pip --disable-pip-version-check install -qq --dry-run --ignore-installed --report "$report" \
+        --target "$HERE/nowhere" --only-binary=:all: --implementation cp --python-version "$version" "${platform[@]}" \
+        "$@" "${wanted[@]}"
+}
+
+# The table of docs/runtimes.md: each package with compiled code and its tag for each Python; the others run anywhere.
+print_wheels() {
+    local part version constraint
     for part in unit console tflite-runtime; do
-        while read -r requirement; do
-            requirement=${requirement%%;*}
-            printf '| %s | %s ' "$requirement" "$part"
-            for version in "${PYTHONS[@]}"; do
-                rm -rf "${folder:?}"/*
-                if "$PYTHON" -m pip --disable-pip-version-check download -qq --no-deps --only-binary=:all: \
-                    --implementation cp --python-version "$version" "${platform[@]}" --dest "$folder" \
-                    --constraint deploy/constraints.txt "$requirement" >/dev/null 2>&1; then
-                    found=$(basename "$folder"/*.whl .whl)
-                    printf '| %s ' "$(sed -E 's/^([^-]+)-([^-]+)-[^-]+-[^-]+-([^.]+).*/\2 \3/' <<<"$found")"
-                else
-                    printf '| **none** '
-                fi
-            done
-            printf '|\n'
-        done < <(requirements "$part")
+        # The older runtime wants an older numpy than the rest of the project.
+        if [[ $part == tflite-runtime ]]; then constraint=(); else constraint=(--constraint deploy/constraints.txt); fi
+        for version in "${PYTHONS[@]}"; do
+            mkdir -p "$HERE/wheels/$part"
+            if ! choose_wheels "$version" "$part" "$HERE/wheels/$part/$version" "${constraint[@]}" 2>"$HERE/wheels/reason"; then
+                printf '{"install": []}' >"$HERE/wheels/$part/$version"
+                say "$part, Python $version: $(grep -m 1 '^ERROR' "$HERE/wheels/reason" || tail -n 1 "$HERE/wheels/reason")"
+            fi
+        done
     done
+    "$PYTHON" - "$HERE/wheels" "${PYTHONS[@]}" <<'EOF'
+import json, pathlib, sys
+folder, pythons = pathlib.Path(sys.argv[1]), sys.argv[2:]
+print("| part | package |", " | ".join(f"Python {version}" for version in pythons), "|")
+print("| --- | --- |", " | ".join("---" for _ in pythons), "|")
+for part in ("unit", "console", "tflite-runtime"):
+    tags, anywhere = {}, set()
+    for version in pythons:
+        for one in json.loads((folder / part / version).read_text())["install"]:
+            name, number, *_, tag = one["download_info"]["url"].rsplit("/", 1)[-1].removesuffix(".whl").split("-")
+            if tag == "any":
+                anywhere.add(name)
+            else:
+                tags.setdefault(name, {})[version] = f"{number} {tag.split('.')[0]}"
+    for name, found in sorted(tags.items()):
+        print(f"| {part} | {name} |", " | ".join(found.get(version, "**none**") for version in pythons), "|")
+    chosen = {v for v in pythons if json.loads((folder / part / v).read_text())["install"]}
+    print(f"| {part} | {len(anywhere)} of Python alone |", " | ".join("any" if v in chosen else "**none**" for v in pythons), "|")
+EOF
 }
 
 main() {
     PYTHON=$(find_python "$PWD/.venv/bin/python" python3.11 python3) || die "no Python 3.11 or newer with pip here"
+    mkdir -p "$HERE"
     if [[ ${1:-} == wheels ]]; then
         print_wheels
         return
@@ -225,7 +247,6 @@ main() {
     for tool in apt-get dpkg dpkg-deb; do
         command -v "$tool" >/dev/null || die "no $tool here: this check needs a Debian (12 or newer) or a board to run on"
     done
-    mkdir -p "$HERE"
     once qemu "1" fetch_qemu
     once root "${DEBS[*]}" fetch_root
     VERSION=$(root_python)
