@@ -110,6 +110,9 @@ CAUSES: dict[str, str] = {
     "alert_refused": "the broker refuses its alerts",
     "state_refused": "the broker refuses to keep its state",
     "answers_refused": "the broker gives it no answers to its alerts",
+    "webhook": "its webhook reaches nobody",
+    "relay": "its relay or buzzer does not work",
+    "pager": "its paging system cannot be reached",
     "certificate": "its certificate is over or soon will be",
 }
 """What is wrong with the unit, in words for the person who has to go and look."""

@@ -9,11 +9,12 @@ import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from device.settings_alerts import Alerts
+from device.settings_section import Seconds, Section
+from device.settings_ways import HomeAssistant, Pager, Relay, Webhook
 
-Seconds = Annotated[float, Field(ge=0.1, le=86_400)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Name = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
 Point = tuple[Share, Share]
@@ -46,17 +47,14 @@ def parse_hours(text: str) -> tuple[int, int]:
     return start, end
 
 
-class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
-
-
 class Unit(Section):
     """Who this unit is. These names are in every topic: never a resident's name."""
 
     site: Name = Field("home", description="The building, as in the MQTT topics.")
     id: Name = Field("unit-1", description="This unit, unique on the site; also its MQTT client id.")
     room: Name = Field(
-        "room-1", description="The room it watches, as staff call it; of several cameras, where the unit is."
+        "room-1",
+        description="The room it watches, as staff call it; of several cameras, where the unit is.",
     )
 
 
@@ -267,6 +265,10 @@ class Settings(Section):
     store: Store = Store()
     recorder: Recorder = Recorder()
     console: Console = Console()
+    homeassistant: HomeAssistant = HomeAssistant()
+    webhook: Webhook = Webhook()
+    relay: Relay = Relay()
+    pager: Pager = Pager()
 
     @model_validator(mode="after")
     def _each_camera_once(self) -> Settings:

@@ -90,8 +90,9 @@ def example(section: str, key: str) -> str:
         text = LISTS[key][1]
     elif default not in (None, ""):
         text = value_text(default)
-    elif schema.get("type") == "number":
-        text = value_text((schema["minimum"] + schema["maximum"]) / 2)
+    elif schema.get("type") in ("number", "integer"):
+        middle = (schema["minimum"] + schema["maximum"]) / 2
+        text = value_text(math.floor(middle) if schema["type"] == "integer" else middle)
     else:
         text = '""'
     return f"{key} = {text}"

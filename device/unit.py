@@ -31,6 +31,7 @@ from device.ringing import Ringing
 from device.runner import open_runner
 from device.settings import Settings
 from device.supervisor import Supervisor
+from device.ways import Ways
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +67,7 @@ class Unit:
         self.model_id, self.runtime = runners[0].model_id, runners[0].runtime
         self.courier = Courier(settings, folder, clock)
         self.outbox = Outbox(self.journal, settings, self.courier.spill)
+        self.ways = Ways(settings, folder, clock, self.courier.spill)
         self.outbox.begin(clock.wall(), clock.now())
         self.ringing = Ringing(self.outbox)
         self.writer = EventWriter(settings.store)
@@ -88,6 +90,7 @@ class Unit:
             eye.camera.start()
         if self.settings.mqtt.enabled:
             self.courier.start()
+        self.ways.start()
         try:
             while not stop.is_set() and any(eye.camera.state is not CameraState.ENDED for eye in self.eyes):
                 self._turn()
@@ -148,6 +151,7 @@ class Unit:
             log.info("%s %s %s (score %.2f)", incident.kind, incident.stage, incident.id, incident.score)
         if incidents:
             self.courier.wake()
+            self.ways.wake()
             self.courier.set_faults(fault_rows(self._latched()))
         return said
 
@@ -177,6 +181,8 @@ class Unit:
         if self.courier.state is LinkState.CONNECTED or not self.settings.mqtt.enabled:
             self._broker_seen = t
         self.fault("broker", t - self._broker_seen > BROKER_PATIENCE_S)
+        for way, error in self.ways.faults().items():
+            self.fault(way, bool(error))
         if t >= self._report_due:
             self._report_due = t + REPORT_S
             self._report(t)
@@ -196,6 +202,7 @@ class Unit:
                 "restarts": sum(eye.camera.restarts for eye in self.eyes),
             },
             "cameras": [eye.health(t) for eye in self.eyes],
+            "ways": self.ways.states(),
             "faults": [str(incident.detail["cause"]) for incident in self._latched()],
         }
         self.courier.set_health(health)
@@ -219,6 +226,7 @@ class Unit:
         for eye in self.eyes:
             eye.recorder.close()
         self.writer.close(CLOSE_S)
+        self.ways.stop()
         t, wall = self.clock.now(), self.clock.wall()
         self.journal.say("unit", wall, t, {"said": "stopped"})
         self.courier.stop()

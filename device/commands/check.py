@@ -8,6 +8,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +19,14 @@ from device.clock import SystemClock, rfc3339
 from device.commands.common import add_config, config_path, trusted_bundle, with_source
 from device.errors import FallwatchError
 from device.health import CLOCK_SYNCED
+from device.homeassistant import discovery_topic
 from device.mqtt.certificates import ending, read_dates
 from device.mqtt.reach import reach
 from device.runner import open_runner
 from device.settings import RoomCamera, Settings
 from device.settings_file import read_settings
+from device.ways.errand import look as look_at
+from device.ways.names import names_of
 
 MB = 1024 * 1024
 STEPS = 20
@@ -64,6 +68,8 @@ def _look(settings: Settings) -> Iterator[Finding]:
         ("disk", _disk, settings),
         ("certificate", _certificate, settings),
         ("broker", _broker, settings),
+        *((name, partial(_way, name), settings) for name in names_of(settings)),
+        *([("homeassistant", _homeassistant, settings)] if settings.homeassistant.enabled else []),
         ("clock", _clock, settings),
     ]
     for what, look, of in looks:
@@ -135,6 +141,18 @@ def _broker(settings: Settings) -> Finding:
         return Finding("broker", None, "mqtt.enabled is false: this unit alerts nobody")
     reach(settings, SystemClock())
     return Finding("broker", True, f"{settings.mqtt.host}:{settings.mqtt.port} lets this unit in")
+
+
+def _way(name: str, settings: Settings) -> Finding:
+    found = look_at(name, settings, settings.store.path(), SystemClock())
+    return Finding(name, found.ok, found.said)
+
+
+def _homeassistant(settings: Settings) -> Finding:
+    if not settings.mqtt.enabled:
+        return Finding("homeassistant", False, "it is told over the broker, and mqtt.enabled is false; write true")
+    topic = discovery_topic(settings)
+    return Finding("homeassistant", True, f"announced on {topic}; its broker user must let this unit write there")
 
 
 def _clock(_settings: Settings) -> Finding:

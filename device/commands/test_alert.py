@@ -1,4 +1,4 @@
-"""`fallwatch test-alert`: a marked test along the whole chain, from the unit's disk to the broker and its listeners."""
+"""`fallwatch test-alert`: a marked test along the whole chain, from the unit's disk to the broker and every way out."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import json
 from device.clock import SystemClock
 from device.commands.common import add_config, settings_of
 from device.errors import FallwatchError
-from device.mqtt import send_test
+from device.mqtt import Errand, send_test
+from device.ways import prepare
+from device.ways.errand import Carried, carry_test
 
 CARRIER = {"unit": "the running unit", "self": "this command, no unit is running"}
 
@@ -22,10 +24,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     settings = settings_of(args)
-    done = send_test(settings, settings.store.path(), SystemClock(), args.deadline)
+    folder, clock = settings.store.path(), SystemClock()
+    prepare(settings, folder)
+    done = send_test(settings, folder, clock, args.deadline)
+    told = []
+    for one in carry_test(settings, folder, clock, done.alert_id, args.deadline):
+        told.append(one)
+        if not args.json:
+            _tell(one)
     if args.json:
-        print(json.dumps(dataclasses.asdict(done)))
-        return 0 if done.delivered and done.listened is not False else 1
+        print(json.dumps({**dataclasses.asdict(done), "ways": [dataclasses.asdict(one) for one in told]}))
+    by_broker = (done.delivered and done.listened is not False) or (bool(told) and not settings.mqtt.enabled)
+    if args.json:
+        return 0 if by_broker and all(one.delivered for one in told) else 1
+    if settings.mqtt.enabled or not told:
+        _judge(done)
+    if broken := [one.way for one in told if not one.delivered]:
+        raise FallwatchError(f"the test alert did not get out by {', '.join(broken)}: see above")
+    return 0
+
+
+def _tell(one: Carried) -> None:
+    said = f"carried after {one.seconds:.2f} s by {CARRIER[one.by]}" if one.delivered else f"NOT carried: {one.error}"
+    print(f"{one.way}: {said}", flush=True)
+
+
+def _judge(done: Errand) -> None:
+    """Say how the broker took it. Raises FallwatchError when nobody can have got it from there."""
     if not done.delivered:
         raise FallwatchError(f"the test alert is not on the broker: {done.error}")
     print(f"test alert {done.alert_id}: on the broker after {done.seconds:.2f} s, carried by {CARRIER[done.by]}")
@@ -35,4 +60,3 @@ def run(args: argparse.Namespace) -> int:
         )
     if done.listened is None:
         print("whether somebody listens cannot be told from here: look at the desk")
-    return 0

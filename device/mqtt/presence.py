@@ -13,8 +13,8 @@ LOCK = "courier.lock"
 class Presence:
     """A lock on a file in the unit's folder, gone with the process that holds it, however that ends."""
 
-    def __init__(self, folder: Path) -> None:
-        self._path = folder / LOCK
+    def __init__(self, folder: Path, name: str = LOCK) -> None:
+        self._path = folder / name
         self._handle: int | None = None
 
     def take(self) -> bool:
