@@ -15,9 +15,10 @@ from typing import Any
 
 from device.clock import Clock
 from device.journal import Journal
+from device.mqtt.announcement import Announcement
 from device.mqtt.answers import Answers
 from device.mqtt.faults import Faults
-from device.mqtt.link import Link, LinkError, Will
+from device.mqtt.link import Link, LinkError, Message, Will
 from device.mqtt.presence import Presence
 from device.mqtt.told import Told
 from device.mqtt.truths import Truths
@@ -80,6 +81,7 @@ class Courier:
         self._presence = Presence(folder)
         self._window: Window | None = None
         self._told = Told(settings, self._truths, self.spill, self.faults, clock)
+        self._announcement = Announcement(settings, self.branch, folder)
         self._replies: dict[int, float] = {}
         self._settle_at = float("-inf")
         self._stop_at: float | None = None
@@ -153,7 +155,7 @@ class Courier:
     def _serve(self) -> None:
         """One connection, from CONNECT until it is lost or we are stopped. Raises LinkError, StoreError."""
         mqtt = self._settings.mqtt
-        link = Link(mqtt, self._settings.unit.id, self._answers.take, Will(f"{self.branch}/availability", "offline"))
+        link = Link(mqtt, self._settings.unit.id, self._take, Will(f"{self.branch}/availability", "offline"))
         try:
             link.open()
             self._await(link)
@@ -163,6 +165,11 @@ class Courier:
             self._goodbye(link)
         finally:
             link.drop()
+
+    def _take(self, message: Message) -> None:
+        """What comes in, before the broker is told that we have it."""
+        if not self._announcement.takes(message.topic, message.payload, self._clock.now()):
+            self._answers.take(message)
 
     def _await(self, link: Link) -> None:
         deadline = self._clock.now() + ANSWER_S
@@ -178,12 +185,13 @@ class Courier:
         log.info("%s: connected to the broker", link.address)
         for cause in ("state_refused", "answers_refused"):
             self.faults.clear(cause)
-        link.subscribe(self._answers.topics)
+        link.subscribe([*self._answers.topics, *self._announcement.topics])
         if self._window is not None:
             self._window.forget()
         self._replies.clear()
         self._answers.connected()
         self._told.greet()
+        self._announcement.greet()
 
     def _turn(self, link: Link) -> None:
         self._send(link)
@@ -193,6 +201,7 @@ class Courier:
         link.connected()
         now = self._clock.now()
         late = self._window is not None and self._window.overdue(now)
+        late = late or self._announcement.overdue(now, ACK_DEADLINE_S)
         if late or self._truths.overdue(now, ACK_DEADLINE_S):
             raise LinkError(f"{link.address}: no acknowledgement for {ACK_DEADLINE_S:.0f} s; connecting anew")
 
@@ -204,6 +213,7 @@ class Courier:
             except StoreError as error:
                 self.faults.latch("disk", str(error), self._clock.wall())
         self._told.say(link, self._window, self._answers)
+        self._announcement.say(link, self._truths, self._clock.now(), self._clock.wall())
         self._reply(link)
 
     def _reply(self, link: Link) -> None:
@@ -218,7 +228,7 @@ class Courier:
         acks, link.acked = link.acked, []
         for ack in acks if self._window is None else self._window.acked(acks, link.address):
             self._replies.pop(ack.mid, None)
-            topic = self._truths.acked(ack.mid)
+            topic = self._truths.acked(ack.mid) or self._announcement.acked(ack.mid, taken=ack.code < FAILURE)
             if topic is not None and ack.code >= FAILURE:
                 text = f"{link.address} refuses {topic} ({ack.name}); check its ACL"
                 self.faults.latch("state_refused", text, self._clock.wall())

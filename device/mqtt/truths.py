@@ -11,7 +11,10 @@ from device.mqtt.link import Link, Post
 
 
 class Truths:
-    """The newest payload of each retained topic, and which of them the broker has been told on this connection."""
+    """The newest payload of each retained topic, and which of them the broker has been told on this connection.
+
+    branch: what every topic lies below; "" where they are whole.
+    """
 
     def __init__(self, branch: str) -> None:
         self.branch = branch
@@ -32,12 +35,16 @@ class Truths:
         """Tell this topic although nothing changed."""
         self._told.pop(topic, None)
 
+    def all_again(self) -> None:
+        """Tell every topic although nothing changed."""
+        self._told.clear()
+
     def publish(self, link: Link, now: float, wall: float) -> None:
         """Tell what the broker does not know yet. Raises LinkError."""
         for topic, payload in self._wanted.items():
             if self._told.get(topic) != payload:
                 text = payload if isinstance(payload, str) else json.dumps({**payload, "published_at": rfc3339(wall)})
-                mid = link.publish(Post(f"{self.branch}/{topic}", text, retain=True))
+                mid = link.publish(Post(f"{self.branch}/{topic}" if self.branch else topic, text, retain=True))
                 self._flying[mid] = (topic, now)
                 self._told[topic] = payload
 
