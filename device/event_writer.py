@@ -62,13 +62,14 @@ OFF = "the recorder is switched off in the settings"
 class Making:
     """How the events of one camera are made.
 
-    past_steps: steps after which nothing older can be seen in the network's scores. pictures: False when the recorder
-    is switched off, and neither pictures nor rasters are kept.
+    past_steps: steps after which nothing older can be seen in the network's scores. pictures: False when neither
+    pictures nor rasters are kept; why: for what reason, in words.
     """
 
     origin: Origin
     past_steps: int
     pictures: bool
+    why: str = OFF
 
 
 @dataclass(slots=True)
@@ -189,7 +190,7 @@ class EventWriter:
         write_scores(table, take.scores[take.first :], take.t0)
         files = {SCORES_FILE: table.getvalue().encode()}
         if not take.by.pictures:
-            return files, OFF
+            return files, take.by.why
         if take.steps:
             files[STEPS_FILE] = pack_steps(take.steps, take.scores)
         if not take.pictures:

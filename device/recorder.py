@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +38,9 @@ UNCONFIRMED_S = 30.0
 REACH_LIMIT_S = 60.0
 """The ring reaches back over the time that lying on the floor takes to ring (floor.confirm_s, 20 s): how they got
 there is what a reviewer asks first. At most this much, for memory."""
+
+PRIVATE = "it was private in the room"
+"""Why an event has no pictures, where people had switched them off for a while (feature.py)."""
 
 CLOSE_S = 15.0
 """Writing what is open when the unit stops: a clip of 33 s took 1.3 s of a desktop core, 6 s of a busy one, and a small
@@ -96,6 +99,7 @@ class Recorder:
         self._takes: dict[str, Take] = {}
         self._done: set[str] = set()
         self._making = Making(origin_of(settings, card, bundle_sha256), self._past_steps, self._settings.enabled)
+        self._private = False
         self._shared = writer is not None
         self._writer = writer or EventWriter(settings.store)
 
@@ -111,6 +115,19 @@ class Recorder:
             step.grey.nbytes for step, _scores in self._steps
         )
 
+    def set_private(self, private: bool) -> None:
+        """Keep no picture from now on, in memory or on disk, or keep them again.
+
+        What was being recorded ends here as far as it went; nothing that was seen in private gets into a later event.
+        """
+        if private and not self._private:
+            for take in list(self._takes.values()):
+                self._finish(take)
+            self._pictures.clear()
+        elif self._private and not private:
+            self._steps.clear()
+        self._private = private
+
     def keep(self, step: GreyStep, scores: Scores, picture: NDArray[np.uint8] | None) -> None:
         """One step of the loop. picture: (height, width, 3) BGR as captured; a held step brings none of its own."""
         shown = None if picture is None or step.held else self._shown(step, picture)
@@ -124,7 +141,7 @@ class Recorder:
         self.pass_time(step.t)
         for take in self._takes.values():
             self._add(take, step, scores)
-            if shown:
+            if shown and take.by.pictures:
                 take.pictures.append(shown)
 
     def on_incident(self, incident: Incident) -> None:
@@ -152,7 +169,7 @@ class Recorder:
 
     def _shown(self, step: GreyStep, pixels: NDArray[np.uint8]) -> Picture | None:
         """The picture as it waits in memory; a picture that cannot be kept is a fault and never stops the watch."""
-        if not self._settings.enabled:
+        if not self._settings.enabled or self._private:
             return None
         try:
             return Picture(step.t, step.frame_id, to_jpeg(pixels, self._settings.width))
@@ -172,13 +189,14 @@ class Recorder:
         t0 = pictures[0].t if pictures else next((t for t in times if t >= begin), incident.t)
         first = sum(t < t0 for t in times)
         oldest = max(0, first - self._past_steps)
-        take = Take([incident], t0, first - oldest, self._making, pictures=pictures)
+        making = replace(self._making, pictures=False, why=PRIVATE) if self._private else self._making
+        take = Take([incident], t0, first - oldest, making, pictures=pictures)
         for step, scores in list(self._steps)[oldest:]:
             self._add(take, step, scores)
         return take
 
     def _add(self, take: Take, step: GreyStep, scores: Scores) -> None:
-        if self._settings.enabled:  # rasters are pictures too
+        if take.by.pictures:  # rasters are pictures too
             take.steps.append(step)
         take.scores.append(scores)
 

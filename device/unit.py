@@ -163,6 +163,8 @@ class Unit:
         heard = self.ringing.look(self.clock.wall(), self.clock.now())
         if heard is not None:
             receipts += heard.answers
+            for eye in self.eyes:
+                eye.recorder.set_private(eye.room in heard.private)
             if heard.helpless and self.settings.mqtt.enabled:
                 self.fault("no_consumer", True)
         for receipt in receipts:
