@@ -148,13 +148,13 @@ def _unit(site: str, name: str) -> str:
     switches = [f"{own}/{feature}/set" for feature in FEATURES]
     return "\n".join(
         [
-            f"# {name}: a unit. It speaks for its own room and no other.",
+            f"# {name}: a unit. It speaks for its own room and no other. Whoever wants an answer on a topic of his own",
+            f"# choice (MQTT 5) names one below {own}/response/.",
             f"user {name}",
             f"topic write {own}/#",
             "# What people answer and switch there.",
             *(f"topic read {topic}" for topic in (*answers, *switches)),
             "# It introduces itself to Home Assistant, and does so again when that comes back.",
-            f"topic write homeassistant/device/{name}/config",
             f"topic write homeassistant/device/fallwatch_{name}/config",
             "topic read homeassistant/status",
             "",

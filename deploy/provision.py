@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="site: an authority and a broker's files. key: on a unit or desk, its key and request. sign: that one. "
         "revoke: lock somebody out. renew-broker: a new certificate for the broker. list: who is in, and until when",
     )
-    parser.add_argument("what", nargs="?", metavar="FILE|NAME", help="sign: the request. revoke: the name")
+    parser.add_argument("what", nargs="*", metavar="FILE|NAME", help="sign: the requests. revoke: the name")
     parser.add_argument("--folder", type=Path, metavar="DIR", help="the site's folder (default: ./site); key: where to")
     add_config(parser)
     parser.add_argument("--site", metavar="NAME", help="site: as in the units' [unit] site")
@@ -86,17 +86,19 @@ def _key(args: argparse.Namespace, now: datetime) -> int:
 
 def _sign(args: argparse.Namespace, now: datetime) -> int:
     site = Site.open(_folder(args), _passphrase(args))
-    issued = site.sign(Path(args.what), args.role, now, days=args.days, replaces=args.replace)
-    entry = next(one for one in site.register.members if one.name == issued.name)
-    print(f"{issued}: bring back to {issued.name}; {entry.role} of {site.register.site} until {entry.until[:10]}")
+    asked = [(Path(path), args.role) for path in args.what]
+    for issued in site.sign_all(asked, now, days=args.days, replaces=args.replace):
+        entry = next(one for one in site.register.members if one.name == issued.name)
+        print(f"{issued}: bring back to {issued.name}; {entry.role} of {site.register.site} until {entry.until[:10]}")
     _say_reload(site)
     return 0
 
 
 def _revoke(args: argparse.Namespace, now: datetime) -> int:
     site = Site.open(_folder(args), _passphrase(args))
-    site.revoke(args.what, now)
-    print(f"{args.what}: is locked out of {site.register.site} from the next reload on")
+    for name in args.what:
+        site.revoke(name, now)
+        print(f"{name}: is locked out of {site.register.site} from the next restart on")
     _say_reload(site, restart=True)
     return 0
 

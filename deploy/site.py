@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -79,7 +80,7 @@ class Site:
         authority = new_authority(register.site, now)
         site = cls(folder, register, authority)
         write_private(folder / "ca.key", key_pem(authority.key, passphrase))
-        write_whole(folder / "ca.pem", authority.certificate.public_bytes(Encoding.PEM))
+        write_whole(folder / "ca.pem", site._ca_pem())
         site.renew_broker(now)
         return site
 
@@ -106,29 +107,36 @@ class Site:
 
         replaces: the name has moved to another key (a new board in the same room); the old certificate is withdrawn.
         """
-        name, key = read_request(_read(asked), str(asked))
-        before = self.register.member(name)
-        moved = before is not None and before.key != _fingerprint(key)
-        if moved and not replaces:
-            raise AuthorityError(
-                f"{name}: is a member with another key; give the new one another name, or say --replace if the old "
-                "board is gone"
-            )
-        certificate = self._authority.sign_client(key, name, now, days)
-        entry = Entry(
-            name=name,
-            role=role,
-            until=certificate.not_valid_after_utc.strftime("%Y-%m-%dT%H:%M:%SZ"),
-            serial=f"{certificate.serial_number:x}",
-            key=_fingerprint(key),
-        )
-        others = tuple(one for one in self.register.members if one.name != name)
-        gone = (before.serial,) if before is not None and moved else ()
-        folder = self.folder / "issued" / name
-        write_whole(folder / f"{name}.pem", certificate.public_bytes(Encoding.PEM))
-        write_whole(folder / "ca.pem", self._authority.certificate.public_bytes(Encoding.PEM))
-        self._write(replace(self.register, members=(*others, entry), withdrawn=(*self.register.withdrawn, *gone)), now)
-        return folder
+        return self.sign_all([(asked, role)], now, days=days, replaces=replaces)[0]
+
+    def sign_all(
+        self, asked: Sequence[tuple[Path, Role]], now: datetime, *, days: int = LEAF_DAYS, replaces: bool = False
+    ) -> list[Path]:
+        """As sign() for each, and the broker's files once; nothing is entered when one of them cannot be signed."""
+        members = {one.name: one for one in self.register.members}
+        gone: list[str] = []
+        signed: dict[str, bytes] = {}
+        for path, role in asked:
+            name, key = read_request(_read(path), str(path))
+            before = members.get(name)
+            moved = before is not None and before.key != _fingerprint(key)
+            if before is not None and moved:
+                if not replaces:
+                    raise AuthorityError(
+                        f"{name}: is a member with another key; give the new one another name, or say --replace if the "
+                        "old board is gone"
+                    )
+                gone.append(before.serial)
+            certificate = self._authority.sign_client(key, name, now, days)
+            until = certificate.not_valid_after_utc.strftime("%Y-%m-%dT%H:%M:%SZ")
+            members[name] = Entry(name, role, until, f"{certificate.serial_number:x}", _fingerprint(key))
+            signed[name] = certificate.public_bytes(Encoding.PEM)
+        for name, pem in signed.items():
+            write_whole(self.folder / "issued" / name / f"{name}.pem", pem)
+            write_whole(self.folder / "issued" / name / "ca.pem", self._ca_pem())
+        withdrawn = (*self.register.withdrawn, *gone)
+        self._write(replace(self.register, members=tuple(members.values()), withdrawn=withdrawn), now)
+        return [self.folder / "issued" / name for name in signed]
 
     def revoke(self, name: str, now: datetime) -> None:
         """Lock somebody out: off the access list, and its certificate on the revocation list. Raises AuthorityError."""
@@ -138,13 +146,16 @@ class Site:
         others = tuple(one for one in self.register.members if one.name != name)
         self._write(replace(self.register, members=others, withdrawn=(*self.register.withdrawn, entry.serial)), now)
 
+    def _ca_pem(self) -> bytes:
+        return self._authority.certificate.public_bytes(Encoding.PEM)
+
     def _write(self, register: Register, now: datetime) -> None:
         """The register, and everything of the broker's that follows from it."""
         broker = self.folder / "broker"
         serials = [int(serial, 16) for serial in register.withdrawn]
         members = [Member(one.name, one.role) for one in register.members]
         write_whole(self.folder / REGISTER, _json(register))
-        write_whole(broker / "ca.pem", self._authority.certificate.public_bytes(Encoding.PEM))
+        write_whole(broker / "ca.pem", self._ca_pem())
         write_whole(broker / "crl.pem", self._authority.withdrawn(serials, now))
         write_whole(broker / "acl", acl(register.site, members).encode())
         write_whole(broker / "mosquitto.conf", mosquitto_conf(register.placement).encode())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import ssl
 import stat
 import tempfile
@@ -54,6 +55,11 @@ class SiteMosquitto(Mosquitto):
         text = (site.folder / "broker" / "mosquitto.conf").read_text()
         self._config.write_text(f"{text}{owner}log_dest file {self.log}\n")
 
+    def reload(self) -> None:
+        """As systemctl reload mosquitto does."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGHUP)
+
 
 def new_site(folder: Path, broker: tuple[str, ...] = ("127.0.0.1",), days: int | None = None) -> Site:
     """Site home1 in `folder`/site whose files are used where they lie. days: of the broker's certificate."""
@@ -87,8 +93,9 @@ def site(tmp_path: Path) -> Site:
 
 
 @contextmanager
-def open_broker(site: Site) -> Iterator[Mosquitto]:
-    with SiteMosquitto(site.register.placement.state, site) as broker:
+def open_broker(site: Site) -> Iterator[SiteMosquitto]:
+    broker = SiteMosquitto(site.register.placement.state, site)
+    with broker:
         yield broker
 
 
@@ -98,6 +105,7 @@ class Voice:
     def __init__(self, port: int, name: str, mqtt: dict[str, Any]) -> None:
         self.heard: list[tuple[str, bytes]] = []
         self._codes: dict[int, int] = {}
+        self._granted: set[int | None] = set()
         self._connected = threading.Event()
         self._client = paho.Client(CallbackAPIVersion.VERSION2, client_id=f"{name}-voice", protocol=paho.MQTTv5)
         context = ssl.create_default_context(cafile=mqtt["ca_file"])
@@ -106,6 +114,7 @@ class Voice:
         self._client.on_connect = lambda *_: self._connected.set()
         self._client.on_message = lambda _c, _u, message: self.heard.append((message.topic, bytes(message.payload)))
         self._client.on_publish = lambda _c, _u, mid, code, _p: self._codes.update({mid: code.value})
+        self._client.on_subscribe = lambda _c, _u, mid, _codes, _p: self._granted.add(mid)
         self._client.connect("127.0.0.1", port)
 
     def __enter__(self) -> Voice:
@@ -124,7 +133,8 @@ class Voice:
         return self._codes[mid]
 
     def listen(self, topic: str) -> None:
-        self._client.subscribe(topic, qos=1)
+        mid = self._client.subscribe(topic, qos=1)[1]
+        eventually(lambda: mid in self._granted, every_s=0.01)
 
     def hears(self, topic: str) -> bool:
         return topic in [heard for heard, _ in self.heard]
@@ -293,6 +303,17 @@ def test_a_broker_of_another_house_is_not_trusted_and_the_file_to_correct_is_nam
     with open_broker(site):
         said = refusal(site, tmp_path / "unit", **mine)
     assert f"mqtt.ca_file {foreign}: the broker's certificate is not signed by it" in said
+
+
+def test_a_reload_is_enough_to_let_a_new_unit_in(site: Site) -> None:
+    old = member(site, "cam-r12")
+    with open_broker(site) as broker, Voice(broker.port, "cam-r12", old) as first:
+        new = member(site, "cam-r13")
+        with Voice(broker.port, "cam-r13", new) as second:
+            assert second.say("fallwatch/home1/cam-r13/alert/event") == 0x87
+            broker.reload()
+            eventually(lambda: second.say("fallwatch/home1/cam-r13/alert/event") < 0x80)
+            assert first.say("fallwatch/home1/cam-r12/alert/event") < 0x80, "and nobody was thrown off"
 
 
 def test_a_renewed_certificate_works_and_the_key_stays(site: Site) -> None:
