@@ -62,7 +62,7 @@ def unpacked(path: Path, home: Path) -> Path:
     except OSError as error:
         raise BundleError(f"{path}: cannot be read ({error.strerror}); check the name") from None
     folder = home / name
-    if (folder / CARD_FILE).is_file():
+    if _whole(folder):
         return folder
     try:
         home.mkdir(parents=True, exist_ok=True)
@@ -77,6 +77,15 @@ def unpacked(path: Path, home: Path) -> Path:
             f"{path}: cannot be unpacked to {home} ({error.strerror}); free or repair that disk"
         ) from None
     return folder
+
+
+def _whole(folder: Path) -> bool:
+    """Whether what was unpacked before is still as its card says; where a disk spoilt it, it is unpacked again."""
+    try:
+        read_card(folder)
+    except BundleError:
+        return False
+    return True
 
 
 def _unpack(path: Path, folder: Path) -> None:

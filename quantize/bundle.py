@@ -145,13 +145,16 @@ def say_again(bundle: Path, about: About) -> Card:
 def write_card(folder: Path, card: dict[str, Any]) -> None:
     """card.toml of a folder, with the hash of every other file in it; checked by the reader the unit uses.
 
-    A signature over another card is worth nothing and is removed: the log says so.
+    Of runtimes only those stay whose file is there. A signature over another card is worth nothing and is removed: the
+    log says so.
     """
     import tomli_w
 
     own = (CARD_FILE, SIGNATURE_FILE)
     files = {path.name: sha256(path) for path in sorted(folder.iterdir()) if path.name.strip(".") not in own}
-    text = tomli_w.dumps({**card, "files": files}, multiline_strings=False)
+    runtimes = {name: who for name, who in card.get("runtimes", {}).items() if name in files}
+    said = {**card, "runtimes": runtimes} if runtimes else card
+    text = tomli_w.dumps({**said, "files": files}, multiline_strings=False)
     before = folder / CARD_FILE
     changed = not before.exists() or before.read_text(encoding="utf-8") != text
     with whole(before) as partial:

@@ -67,7 +67,10 @@ def run(args: argparse.Namespace) -> int:
 
     torch.set_num_threads(1)  # steps are too small to share; two threads only wait for each other
     try:
-        _say_anew(args) if args.checkpoint.is_dir() else _make(args)
+        if args.checkpoint.is_dir():
+            _say_anew(args)
+        else:
+            _make(args)
     except (BundleError, CheckpointError, ClipTableError, FootageError, QuantizationError, ValueError) as error:
         raise QuantizeError(str(error)) from None
     return 0

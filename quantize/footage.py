@@ -20,7 +20,7 @@ from training.index import read_index, trainable
 from training.samples import synthetic_sample
 
 LONGEST_STEPS: Final = 120
-"""Steps of one clip that calibration streams: past twice the look-back, and no long clip outweighs the falls."""
+"""Steps of one clip that calibration streams: past the look-back, and no long clip outweighs the falls."""
 
 RENDERED_CLIPS: Final = 30
 """Rendered clips used beside the real ones; spread over the folder by name."""

@@ -35,10 +35,19 @@ class Scheme:
 CPU: Final = Scheme({})
 """ONNX Runtime on a CPU: asymmetric activations, int32 biases."""
 
+OF_TENSORRT: Final = ("Conv", "Gemm", "Add")
 TENSORRT: Final = Scheme(
-    {"ActivationSymmetric": True, "WeightSymmetric": True, "QuantizeBias": False}, ("Conv", "Gemm", "Add")
+    {
+        "ActivationSymmetric": True,
+        "WeightSymmetric": True,
+        "QuantizeBias": False,
+        "OpTypesToExcludeOutputQuantization": list(OF_TENSORRT),
+    },
+    OF_TENSORRT,
 )
-"""TensorRT: symmetric, biases in float, and only what it has int8 layers for."""
+"""TensorRT: symmetric, biases in float, only what it has int8 layers for, and only what goes into them. What comes out
+of a convolution is wider before its ReLU6 than after it: rounded there, symmetrically, the 99th percentile of the
+difference from float was 0.060 (min-max, shipped network, 264 steps), rounded where it goes in 0.035."""
 
 
 def calibrate(float_path: Path, windows: Iterable[NDArray[np.uint8]]) -> Calibration:

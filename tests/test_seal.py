@@ -192,6 +192,8 @@ class TestOneFile:
         assert check_seal(folder, [pub(key)])
         assert not (folder / "notes.txt").exists()
         assert unpacked(tmp_path / f"again{ENDING}", tmp_path / "home") == folder
+        (folder / TFLITE_FILE).write_bytes(b"spoilt by the disk")
+        assert read_card(unpacked(tmp_path / f"b{ENDING}", tmp_path / "home")) == read_card(bundle)
         assert [path.name for path in (tmp_path / "home").iterdir()] == [folder.name]
 
     @pytest.mark.parametrize("name", ["../evil", "/etc/evil", "a/b", ".hidden", "..", "a\\b"])

@@ -171,7 +171,7 @@ def _form_report(
     stream = drift = None
     if streamed.said and name in streamed.said:
         stream = measures.agreement([streamed.said[truth]], [streamed.said[name]])
-        settle = round(card.look_back_s * 10) + card.input.long_steps
+        settle = round(card.look_back_s / card.input.step_s) + card.input.long_steps
         drift = measures.drift(streamed.said[truth], streamed.said[name], streamed.block, settle)
     return FormReport(
         name,
@@ -193,18 +193,15 @@ def _references(args: argparse.Namespace, card: Card) -> tuple[list[Reference], 
     """All clips, and whether real ones are among them."""
     raster = card.input.raster()
     tables = args.clips or ([CLIPS] if CLIPS.is_file() else [])
-    found = [the_film(raster)]
-    if args.synth:
-        found = rendered_clips(args.synth, raster) + found
-    if tables:
-        found = real_clips(tables, raster, args.cache) + found
-    else:
+    if not tables:
         print(
             f"REAL CLIPS ABSENT: {CLIPS} not found. Only the film that comes with the package is compared: one fall, "
             "rendered. Name a table with --clips before this bundle goes on a wall.",
             file=sys.stderr,
         )
-    return found, bool(tables)
+    real = real_clips(tables, raster, args.cache) if tables else []
+    rendered = rendered_clips(args.synth, raster) if args.synth else []
+    return [*real, *rendered, the_film(raster)], bool(tables)
 
 
 def _absent(card: Card) -> list[Finding]:
@@ -229,6 +226,11 @@ def text_of(report: Report) -> str:
     refused = gate.refusals(report.findings)
     if refused:
         lines.append("REFUSED: " + "; ".join(one.said for one in refused))
+        if twins := gate.only_about_twins(report.findings):
+            lines.append(
+                f"to ship without {' and '.join(twins)}: delete it there, then say the card anew with "
+                f"`fallwatch quantize {report.bundle} --about TEXT`"
+            )
     else:
         lines.append(f"PASSED: {report.model_id} says in int8 what it says in float")
     return "\n".join(lines)

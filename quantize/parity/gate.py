@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from device.card import TFLITE_FILE, Card
-from device.runner import ONNX_TENSORRT_FILE, Int8Step
+from device.runner import ONNX_FILE, ONNX_TENSORRT_FILE, Int8Step
 from quantize import int8, onnx_int8
 from quantize.agreement import Agreement
 from quantize.parity.measures import Drift, Falls, counted
@@ -31,11 +31,12 @@ AUC_BAR: Final = 0.005
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing looked at. ok None: worth knowing, refuses nothing."""
+    """One thing looked at. ok None: worth knowing, refuses nothing. file: of the bundle, where it is about one."""
 
     what: str
     ok: bool | None
     said: str
+    file: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +57,11 @@ def of_files(bundle: Path, card: Card) -> list[Finding]:
     """What can be seen without any footage: operators, states, TensorRT's rules, files that are not there."""
     model = (bundle / TFLITE_FILE).read_bytes()
     found = [
-        _unless_refused("operators", lambda: _operators(model)),
+        _unless_refused("operators", TFLITE_FILE, lambda: _operators(model)),
         Finding("states", True, f"{len(Int8Step(model).loops)}, each at one scale and zero point in and out"),
     ]
     if ONNX_TENSORRT_FILE in card.files:
-        found.append(_unless_refused("TensorRT", lambda: _tensorrt(bundle)))
+        found.append(_unless_refused("TensorRT", ONNX_TENSORRT_FILE, lambda: _tensorrt(bundle)))
     return found
 
 
@@ -75,11 +76,11 @@ def _tensorrt(bundle: Path) -> str:
     return "every zero point is 0, no bias in int32"
 
 
-def _unless_refused(what: str, look: Callable[[], str]) -> Finding:
+def _unless_refused(what: str, file: str, look: Callable[[], str]) -> Finding:
     try:
-        return Finding(what, True, look())
+        return Finding(what, True, look(), file)
     except int8.QuantizationError as error:
-        return Finding(what, False, str(error))
+        return Finding(what, False, str(error), file)
 
 
 def of_form(form: FormReport, reference: FormReport) -> list[Finding]:
@@ -87,12 +88,21 @@ def of_form(form: FormReport, reference: FormReport) -> list[Finding]:
     found = [_p99(form, "clips", form.clips), _lost(form)]
     if form.stream is not None and form.drift is not None:
         found += [_p99(form, "stream", form.stream), _drifted(form.name, form.drift)]
-    return found + _auc(form, reference)
+    return [replace(finding, file=form.file) for finding in found + _auc(form, reference)]
 
 
 def refusals(findings: Sequence[Finding]) -> list[Finding]:
     """Those that keep a bundle off the wall."""
     return [finding for finding in findings if finding.ok is False]
+
+
+def only_about_twins(findings: Sequence[Finding]) -> tuple[str, ...]:
+    """The files that a bundle could be shipped without, where they alone break a bar; else none.
+
+    The unit watches with model.tflite; ONNX Runtime and TensorRT have the float file to fall back on.
+    """
+    files = dict.fromkeys(finding.file for finding in refusals(findings))
+    return tuple(files) if files.keys() <= {ONNX_FILE, ONNX_TENSORRT_FILE} else ()
 
 
 def _p99(form: FormReport, where: str, found: Agreement) -> Finding:
