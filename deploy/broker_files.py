@@ -84,7 +84,7 @@ persistent_client_expiration 14d
 # health with QoS 0, so that heartbeats never take this room from alerts.
 max_queued_messages 10000
 
-# A unit has up to 16 alerts and 4 truths on their way before one is acknowledged.
+# Messages on their way to one client before it has acknowledged one; units are told and keep to it too.
 max_inflight_messages 20
 
 # --- what must be noticed
