@@ -17,6 +17,7 @@ import json
 import logging
 import os
 import random
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -221,4 +222,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # however it is ended, its broker ends with it
     sys.exit(main())
