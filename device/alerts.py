@@ -103,6 +103,7 @@ CAUSES: dict[str, str] = {
     "constant_output": "the network says the same whatever it sees",
     "settings": "its settings are wrong and the last good ones are in use",
     "disk": "its disk is full or cannot be written",
+    "store": "its journal was damaged and set aside; look at the files fallwatch.db.damaged-… and take them away",
     "broker": "the broker cannot be reached",
     "model": "its network cannot be loaded",
     "nobody_listening": "nobody is listening for its alerts",

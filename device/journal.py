@@ -6,6 +6,7 @@ A journal entry and the event row it changes are one transaction.
 from __future__ import annotations
 
 import json
+import logging
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,6 +18,10 @@ from device import store
 from device.alert_life import ENDED_STATES, STATE_AFTER
 from device.records import Alert, Incident, Receipt
 
+log = logging.getLogger(__name__)
+
+NO_FILE = -1
+"""In place of an inode, which is never below 0."""
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 INCIDENT_FIELDS = frozenset(one.name for one in fields(Incident))
@@ -34,18 +39,45 @@ def boot_id() -> str:
 class Journal:
     """Writes and reads one unit's journal; one per thread."""
 
-    def __init__(self, folder: Path, *, room: str = "", readonly: bool = False) -> None:
+    def __init__(self, folder: Path, *, room: str = "", readonly: bool = False, lenient: bool = False) -> None:
+        """Raises StoreError; lenient: only where the file is damaged, else it is opened as soon as the disk lets it be.
+
+        Until then every transaction raises StoreError and every question sqlite3.Error.
+        """
         self.folder = folder
         self.room = room
-        self.connection = store.connect(folder, readonly=readonly)
         self.boot = boot_id()
+        self._readonly = readonly
+        try:
+            self._open()
+        except store.StoreError as error:
+            if error.damaged or not lenient:
+                raise
+            log.error("%s", error)
+            self.connection, self._inode = sqlite3.connect(":memory:", isolation_level=None), NO_FILE
 
     def close(self) -> None:
         self.connection.close()
 
+    def follow(self) -> bool:
+        """Open the store anew where another file has taken its place; True when it did. Raises StoreError."""
+        if _inode(self.folder) == self._inode:
+            return False
+        before = self.connection
+        self._open()
+        with suppress(sqlite3.Error):
+            before.close()
+        return True
+
+    def _open(self) -> None:
+        self.connection = store.connect(self.folder, readonly=self._readonly)
+        self._inode = _inode(self.folder)
+
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
         """One transaction: all of it on disk, or nothing. Raises StoreError in one sentence."""
+        self.follow()
+        path = self.folder / store.FILE
         try:
             self.connection.execute("BEGIN IMMEDIATE")
             yield self.connection
@@ -53,11 +85,14 @@ class Journal:
         except sqlite3.Error as error:
             self._roll_back()
             raise store.StoreError(
-                f"{self.folder / store.FILE}: not written ({error}); free some disk, what was recorded before is kept"
+                f"{path}: not written ({error}); free some disk, what was recorded before is kept",
+                damaged=store.is_damage(error),
             ) from None
         except BaseException:
             self._roll_back()
             raise
+        if _inode(self.folder) != self._inode:
+            raise store.StoreError(f"{path}: written to a file that was set aside at this moment; it is written again")
 
     def _roll_back(self) -> None:
         with suppress(sqlite3.Error):  # SQLite has rolled back by itself when the disk was full
@@ -220,6 +255,14 @@ class Journal:
             " ORDER BY wall_start"
         ).fetchall()
         return [incident_from(json.loads(row["incident"])) for row in rows]
+
+
+def _inode(folder: Path) -> int:
+    """Which file the store is; 0 where there is none."""
+    try:
+        return (folder / store.FILE).stat().st_ino
+    except OSError:
+        return 0
 
 
 def incident_from(body: dict[str, Any]) -> Incident:

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
+from device import salvage
 from device.alert_life import Moment
 from device.journal import Journal
 from device.lives import Lives
@@ -21,7 +24,7 @@ from device.records import Receipt
 from device.reserve import Reserve
 from device.settings import Settings
 from device.spill import Letter, Spill, Unsaved
-from device.store import StoreError
+from device.store import StoreError, is_damage
 
 BATCH = 64
 """Messages read at once; the window in flight is far smaller, and refused ones must not hide the rest."""
@@ -32,6 +35,8 @@ HEARD_MAX = 1000
 
 Decide = Callable[[bool], Sequence[Unsaved]]
 """Says what changes, from the lives as they stand. True: inside a transaction on disk; False: only memory will know."""
+
+Result = TypeVar("Result")
 
 
 class Letterbox:
@@ -113,7 +118,7 @@ class Letterbox:
             return None
         heard = {seq for seq, receipt in stored.items() if self._was_heard(receipt.alert_id, seq, sent_at or {})}
         try:
-            self._with_room(lambda: self._remove(stored, heard, wall, t))
+            self._whole(lambda: self._with_room(lambda: self._remove(stored, heard, wall, t)))
         except StoreError as error:
             self._gone |= stored
             return error
@@ -122,7 +127,7 @@ class Letterbox:
     def settle(self, wall: float, t: float) -> bool:
         """Write down what only memory knows, oldest first, and lay the reserve down again; True when all is on disk."""
         try:
-            self._settle(wall, t)
+            self._whole(lambda: self._settle(wall, t))
         except StoreError as error:
             self.trouble = error
             return False
@@ -137,9 +142,7 @@ class Letterbox:
         StoreError.
         """
         try:
-            if self.spill.all():
-                self._settle(now.wall, now.t)  # first things first, or the older would be written over the newer
-            self._with_room(lambda: self._commit(decide))
+            self._whole(lambda: self._try(decide, now))
         except StoreError as error:
             for one in decide(False):
                 self.spill.add(self._numbered(one))
@@ -153,6 +156,22 @@ class Letterbox:
         if len(self._heard) >= HEARD_MAX:
             self._heard.pop(next(iter(self._heard)))
         self._heard[alert_id] = (seq, t)
+
+    def _try(self, decide: Decide, now: Moment) -> None:
+        if self.spill.all():
+            self._settle(now.wall, now.t)  # first things first, or the older would be written over the newer
+        self._with_room(lambda: self._commit(decide))
+
+    def _whole(self, work: Callable[[], Result]) -> Result:
+        """Do it, and once more on a new store where this one turns out to be damaged."""
+        try:
+            return work()
+        except StoreError as error:
+            if not error.damaged:
+                raise
+        salvage.replace(self.journal.folder)
+        self.journal.follow()
+        return work()
 
     def _was_heard(self, alert_id: str, seq: int, sent_at: Mapping[int, float]) -> bool:
         to, t = self._heard.get(alert_id, (0, float("-inf")))
@@ -237,10 +256,15 @@ class Letterbox:
         return times.receipt == "consumer" or (times.consumer_receipts and bool(payload.get("ring")))
 
     def _read(self, query: str, *values: str | float) -> list[sqlite3.Row]:
+        return self._whole(partial(self._ask, query, values))
+
+    def _ask(self, query: str, values: Sequence[str | float]) -> list[sqlite3.Row]:
+        self.journal.follow()
         try:
-            return self.journal.connection.execute(query, values).fetchall()
+            return self.journal.connection.execute(query, tuple(values)).fetchall()
         except sqlite3.Error as error:
-            raise StoreError(f"{self.journal.folder}: the outbox cannot be read ({error}); check the disk") from None
+            text = f"{self.journal.folder}: the outbox cannot be read ({error}); check the disk"
+            raise StoreError(text, damaged=is_damage(error)) from None
 
     def _with_room(self, write: Callable[[], None]) -> None:
         try:
@@ -251,11 +275,12 @@ class Letterbox:
             write()
 
     def _last_seq(self) -> int:
-        """The highest number ever on disk; 0 when it cannot be read, and the spill's own count goes on."""
+        """The highest number ever on disk. Where it cannot be read: 0 once the spill counts, before that the Unix time,
+        which is above any count of messages."""
         try:
             row = self.journal.connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'outbox'").fetchone()
         except sqlite3.Error:
-            return 0
+            return 0 if self.spill.counts() else int(time.time())
         return 0 if row is None else int(row["seq"])
 
 

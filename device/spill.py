@@ -91,6 +91,11 @@ class Spill:
         with self._lock:
             self._highest = max(self._highest, seq)
 
+    def counts(self) -> bool:
+        """True once a sequence number is known to be taken."""
+        with self._lock:
+            return self._highest > 0
+
     def next_seq(self, at_least: int = 0) -> int:
         """A sequence number above every one given out so far and above `at_least`; it is then taken."""
         with self._lock:

@@ -95,7 +95,22 @@ STEPS: dict[int, tuple[str, ...]] = {1: ("ALTER TABLE event ADD COLUMN outcome T
 
 
 class StoreError(FallwatchError):
-    """The store cannot be opened or written; the text says what, where and what to do."""
+    """The store cannot be opened or written; the text says what, where and what to do.
+
+    damaged: what is in the file cannot be right any more, so that waiting for the disk is pointless (salvage.py).
+    """
+
+    def __init__(self, text: str, *, damaged: bool = False) -> None:
+        super().__init__(text)
+        self.damaged = damaged
+
+
+DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def is_damage(error: BaseException) -> bool:
+    """True when SQLite says that the file itself is wrong, not the disk under it."""
+    return isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", 0) & 0xFF in DAMAGE
 
 
 def connect(folder: Path, *, readonly: bool = False) -> sqlite3.Connection:
@@ -115,7 +130,9 @@ def connect(folder: Path, *, readonly: bool = False) -> sqlite3.Connection:
             connection.execute("PRAGMA synchronous=FULL")
             _make_tables(connection, path)
     except (sqlite3.Error, OSError) as error:
-        raise StoreError(f"{path}: cannot be opened ({error}); check the disk and who owns the folder") from None
+        raise StoreError(
+            f"{path}: cannot be opened ({error}); check the disk and who owns the folder", damaged=is_damage(error)
+        ) from None
     connection.row_factory = sqlite3.Row
     return connection
 

@@ -7,8 +7,10 @@ else, what people answer comes back in, and every half minute the unit says how 
 from __future__ import annotations
 
 import logging
+import sqlite3
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import cv2
@@ -20,7 +22,6 @@ from device.clock import Clock
 from device.event_writer import EventWriter
 from device.eye import Eye, Shared
 from device.health import Faults, beat, disk_free_mb, fault_rows, readings, status_line
-from device.journal import Journal
 from device.loop import Turn
 from device.mqtt import Courier, LinkState
 from device.mqtt.certificates import ends_soon
@@ -29,7 +30,9 @@ from device.recorder import CLOSE_S
 from device.records import Alert, Incident, Receipt
 from device.ringing import Ringing
 from device.runner import open_runner
+from device.salvage import open_journal, set_aside
 from device.settings import Settings
+from device.store import StoreError
 from device.supervisor import Supervisor
 from device.ways import Ways
 
@@ -53,7 +56,7 @@ class Unit:
     """All cameras of one unit. run() returns when told to stop, or when every file used as a camera has ended.
 
     told: called with every turn of the loop and the alerts it gave rise to; for a terminal that shows them.
-    Raises BundleError, StoreError, CameraError at the start.
+    Raises BundleError, CameraError at the start; StoreError only for a damaged store that cannot be set aside.
     """
 
     def __init__(self, settings: Settings, bundle: Path, clock: Clock, told: Told | None = None) -> None:
@@ -61,7 +64,7 @@ class Unit:
         self.settings = settings
         self.clock = clock
         folder = settings.store.path()
-        self.journal = Journal(folder, room=settings.unit.room)
+        self.journal = open_journal(folder, settings.unit.room)
         views = settings.views()
         runners = [open_runner(bundle, settings.model.threads, settings.model.runtime) for _ in views]
         self.model_id, self.runtime = runners[0].model_id, runners[0].runtime
@@ -84,8 +87,9 @@ class Unit:
     def run(self, stop: threading.Event) -> None:
         """Watch until `stop` is set."""
         t, wall = self.clock.now(), self.clock.wall()
-        self.journal.say("unit", wall, t, {"said": "started", "model": self.model_id, "runtime": self.runtime})
-        self._restore(self.journal.open_incidents(), t, wall)
+        self._say({"said": "started", "model": self.model_id, "runtime": self.runtime})
+        with suppress(sqlite3.Error):  # a disk that cannot be read knows of nothing to go on with
+            self._restore(self.journal.open_incidents(), t, wall)
         for eye in self.eyes:
             eye.camera.start()
         if self.settings.mqtt.enabled:
@@ -100,6 +104,13 @@ class Unit:
     def fault(self, cause: str, so: bool) -> None:
         """Latch or clear a fault of the unit; cause: a word of alerts.CAUSES."""
         self._happened(self.faults.set(cause, so, self.clock.now(), self.clock.wall()))
+
+    def _say(self, body: dict[str, str]) -> None:
+        """In the journal, where the disk takes it; to see and to call for help is more than to write."""
+        try:
+            self.journal.say("unit", self.clock.wall(), self.clock.now(), body)
+        except StoreError as error:
+            log.error("%s", error)
 
     def _restore(self, incidents: list[Incident], t: float, wall: float) -> None:
         """Hand each open incident to the eye that saw it, else to one in that room; else a human has to close it."""
@@ -194,6 +205,7 @@ class Unit:
         settled = self.outbox.settle(self.clock.wall(), t)
         self.fault("disk", not settled or self.writer.fault is not None or (free is not None and free < 1.0))
         self.fault("certificate", ends_soon(self.settings.mqtt, self.clock.wall()))
+        self.fault("store", bool(set_aside(self._folder)))
         health = {
             **readings(self._folder, [eye.pulse for eye in self.eyes], t, self._started_t),
             "state": self._state(),
@@ -229,7 +241,6 @@ class Unit:
             eye.recorder.close()
         self.writer.close(CLOSE_S)
         self.ways.stop()
-        t, wall = self.clock.now(), self.clock.wall()
-        self.journal.say("unit", wall, t, {"said": "stopped"})
+        self._say({"said": "stopped"})
         self.courier.stop()
         self.journal.close()

@@ -152,6 +152,10 @@ class Listener:
         self._client.disconnect()
         self._client.loop_stop()
 
+    def connected(self) -> bool:
+        """Whether the broker has let it in, again after an outage."""
+        return bool(self._client.is_connected())
+
     def on(self, suffix: str) -> list[Heard]:
         """What was heard on topics that end so, in the order it came."""
         return [one for one in list(self.heard) if one.topic.endswith(suffix)]

@@ -30,6 +30,7 @@ def test_a_desk_hears_json_and_text_and_hears_again_after_the_broker_was_away(tm
                 desk.ready.clear()
                 broker.start()
                 assert desk.ready.wait(20)
+                eventually(unit.connected)
                 unit.say("ward/c", {"n": 3})
                 eventually(lambda: len(heard) == 3)
     assert heard == [("ward/a", {"stage": "confirmed"}), ("ward/b", "\ufffdno json"), ("ward/c", {"n": 3})]

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from device.clock import Clock
-from device.journal import Journal
 from device.mqtt.announcement import Announcement
 from device.mqtt.answers import Answers
 from device.mqtt.faults import Faults
@@ -24,6 +23,7 @@ from device.mqtt.told import Told
 from device.mqtt.truths import Truths
 from device.mqtt.window import ACK_DEADLINE_S, FAILURE, Window
 from device.outbox import Outbox
+from device.salvage import open_journal
 from device.settings import Settings
 from device.spill import Spill
 from device.store import StoreError
@@ -263,7 +263,7 @@ class Courier:
         if self._window is not None:
             return
         try:
-            journal = Journal(self._folder, room=self._settings.unit.room)
+            journal = open_journal(self._folder, self._settings.unit.room)
         except StoreError as error:
             self.faults.latch("disk", str(error), self._clock.wall())
             return
