@@ -16,7 +16,7 @@ from typing import Any
 
 from device import store
 from device.alert_life import ENDED_STATES, STATE_AFTER
-from device.records import Alert, Incident, Receipt
+from device.records import Alert, Incident, Receipt, ReceiptLevel
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ class Journal:
         self.folder = folder
         self.room = room
         self.boot = boot_id()
-        self._readonly = readonly
+        self.readonly = readonly
         try:
             self._open()
         except store.StoreError as error:
@@ -70,7 +70,7 @@ class Journal:
         return True
 
     def _open(self) -> None:
-        self.connection = store.connect(self.folder, readonly=self._readonly)
+        self.connection = store.connect(self.folder, readonly=self.readonly)
         self._inode = _inode(self.folder)
 
     @contextmanager
@@ -224,6 +224,14 @@ class Journal:
     def has_nonce(self, what: str, about: str, nonce: str) -> bool:
         """True when an entry of this kind about this carries the nonce."""
         return self._has("what = ? AND json_extract(body, '$.nonce') = ?", about, what, nonce)
+
+    def newest_receipts(self, alert_id: str) -> dict[ReceiptLevel, Receipt]:
+        """What came back last for an alert, by level; a level from which nothing came is left out."""
+        rows = self.connection.execute(
+            "SELECT body FROM journal WHERE incident_id = ? AND what = 'receipt' ORDER BY seq", (alert_id,)
+        )
+        receipts = [receipt_from(json.loads(row["body"])) for row in rows]
+        return {receipt.level: receipt for receipt in receipts}
 
     def last_answer(self, alert_id: str) -> Receipt | None:
         """The newest human receipt of an alert."""

@@ -167,7 +167,7 @@ class Letterbox:
         try:
             return work()
         except StoreError as error:
-            if not error.damaged:
+            if not error.damaged or self.journal.readonly:
                 raise
         salvage.replace(self.journal.folder)
         self.journal.follow()

@@ -137,7 +137,8 @@ class Unit:
 
     def _seen(self, eye: Eye, turn: Turn) -> None:
         alerts = self._happened(self._of(eye, turn.incidents))
-        self.supervisor.classified(turn.scores.t)
+        if self.courier.alive():  # who sees and cannot tell anybody is to be started anew
+            self.supervisor.classified(turn.scores.t)
         if self._told is not None:
             self._told(turn, alerts)
 
@@ -191,7 +192,8 @@ class Unit:
 
     def _look_after(self) -> None:
         t = self.clock.now()
-        if self.courier.state is LinkState.CONNECTED or not self.settings.mqtt.enabled:
+        carries = self.courier.revive() and self.courier.state is LinkState.CONNECTED
+        if carries or not self.settings.mqtt.enabled:
             self._broker_seen = t
         self.fault("broker", t - self._broker_seen > BROKER_PATIENCE_S)
         for way, error in self.ways.faults().items():

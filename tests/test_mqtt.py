@@ -463,6 +463,31 @@ def test_a_fault_of_our_own_does_not_end_the_courier(
     assert "ZeroDivisionError" in caplog.text
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_courier_whose_thread_is_gone_is_started_again_and_one_that_hangs_is_seen(
+    broker: Mosquitto, unit: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serve = Courier._serve
+    calls = []
+
+    def dies_once(courier: Courier) -> None:
+        calls.append(courier)
+        if len(calls) == 1:
+            raise SystemExit  # ends a thread without a word
+        serve(courier)
+
+    monkeypatch.setattr(Courier, "_serve", dies_once)
+    with Listener(broker.port) as listener, running(unit, broker.port) as (courier, outbox):
+        eventually(lambda: not courier.alive())
+        put(outbox, incident())
+        assert courier.revive()
+        assert events(listener, 1)
+        assert courier.revive(), "asked again it leaves what works alone"
+        assert len(calls) == 2
+        monkeypatch.setattr(courier_module, "STUCK_S", 0.0)
+        assert not courier.revive(), "a thread that hangs cannot be ended from here, only said"
+
+
 def test_with_no_byte_free_the_alert_goes_out_and_the_lamp_is_on(
     broker: Mosquitto, unit: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

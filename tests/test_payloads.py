@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
+from contextlib import suppress
 from typing import Any, get_args
 
 import pytest
@@ -167,7 +168,7 @@ def test_what_is_no_json_is_named(raw: bytes) -> None:
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from([*ACK, "cause", "x"]), inner),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from([*ACK, *WISH, "cause", "x"]), inner),
     max_leaves=8,
 )
 
@@ -180,6 +181,9 @@ def test_nothing_from_outside_raises_anything_but_a_payload_error(raw: bytes) ->
         except PayloadError:
             continue
         assert 1 <= len(receipt.by) <= 64
+    with suppress(PayloadError):
+        assert 1 <= len(wish("staff", raw).by) <= 64
+    assert len(asked_for(raw).nonce or "") <= 64
 
 
 def examples(text: str) -> list[dict[str, Any]]:

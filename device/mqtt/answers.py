@@ -12,7 +12,7 @@ from device.clock import Clock, rfc3339
 from device.feature import NAMES, Wish
 from device.inbound import INBOUND, asked_for, inbound, wish
 from device.mqtt.faults import Faults
-from device.mqtt.link import Message, Post
+from device.mqtt.link import Link, Message, Post
 from device.outbox import Outbox
 from device.payloads import PayloadError, Verdict, result_payload
 from device.records import Receipt, ReceiptLevel
@@ -25,6 +25,10 @@ INBOX = 1000
 """Receipts kept for a loop that does not fetch them; the journal has them all."""
 RESULTS = 200
 """Answers to answers kept while the link is slow; whoever misses one asks again with the same nonce."""
+REPLIES = 2
+"""Results on their way at once; with the retained topics within window.TRUTHS."""
+REPLY_S = 10.0
+"""A result that the broker does not acknowledge for this long is forgotten; the link is judged by the alerts."""
 FRESH_S = 5.0
 """What comes sooner after connecting may have waited in the broker for days: a bare ON that soon tells nothing."""
 RESPONSE_MAX = 256
@@ -53,11 +57,24 @@ class Answers:
         self._unit = unit
         self._clock = clock
         self._faults = faults
+        self._flying: dict[int, float] = {}
         self._connected_at = float("-inf")
 
     def connected(self) -> None:
         """A connection begins: what the broker kept meanwhile comes now."""
         self._connected_at = self._clock.now()
+        self._flying.clear()
+
+    def reply(self, link: Link) -> None:
+        """Send what is to be said to whoever asked, a few at a time beside the alerts. Raises LinkError."""
+        now = self._clock.now()
+        self._flying = {mid: t for mid, t in self._flying.items() if now - t < REPLY_S}
+        while self.results and len(self._flying) < REPLIES:
+            self._flying[link.publish(self.results.popleft())] = now
+
+    def replied(self, mid: int) -> None:
+        """The broker has this one, if it was ours."""
+        self._flying.pop(mid, None)
 
     def take(self, message: Message) -> None:
         """One message; on return its effect is on disk, or a result and one line in the log say why it has none."""
@@ -88,7 +105,7 @@ class Answers:
         self.count += verdict.counts
         if self.outbox.trouble is not None:
             self._faults.latch("disk", str(self.outbox.trouble), self._clock.wall())
-        self._reply(about, match["word"] or "", message, verdict)
+        self._tell(about, match["word"] or "", message, verdict)
 
     def _answer(self, outbox: Outbox, alert_id: str, word: str, raw: bytes) -> Verdict:
         receipt, nonce = inbound(word, alert_id, raw)
@@ -120,7 +137,7 @@ class Answers:
             return "it may have waited in the broker; say it again, or say with it when it was said"
         return ""
 
-    def _reply(self, about: Mapping[str, str], word: str, message: Message, verdict: Verdict) -> None:
+    def _tell(self, about: Mapping[str, str], word: str, message: Message, verdict: Verdict) -> None:
         """On the result topic, and where the sender asked for it (MQTT 5)."""
         payload = result_payload(self._unit, about, asked_for(message.payload), verdict)
         text = json.dumps({**payload, "published_at": rfc3339(self._clock.wall())})

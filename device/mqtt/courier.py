@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import random
 import selectors
-import socket
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
@@ -21,6 +20,7 @@ from device.mqtt.link import Link, LinkError, Message, Will
 from device.mqtt.presence import Presence
 from device.mqtt.told import Told
 from device.mqtt.truths import Truths
+from device.mqtt.waker import Waker
 from device.mqtt.window import ACK_DEADLINE_S, FAILURE, Window
 from device.outbox import Outbox
 from device.salvage import open_journal
@@ -42,8 +42,8 @@ TURN_S = 0.5
 """Longest wait for the network; messages that other processes put into the outbox are seen after this."""
 SETTLE_S = 5.0
 """How often what is only in memory is tried on the disk again."""
-REPLIES = 2
-"""Results on their way at once; with the retained topics within window.TRUTHS."""
+STUCK_S = 60.0
+"""No turn for this long: the thread hangs in the system. A look-up of a name and a handshake take seconds."""
 GOODBYE_SHARE = 0.5
 """Share of stop()'s time in which alerts that are due still go out."""
 
@@ -82,18 +82,28 @@ class Courier:
         self._window: Window | None = None
         self._told = Told(settings, self._truths, self.spill, self.faults, clock)
         self._announcement = Announcement(settings, self.branch, folder)
-        self._replies: dict[int, float] = {}
         self._settle_at = float("-inf")
         self._stop_at: float | None = None
-        self._wake_in, self._wake_out = socket.socketpair()
-        self._wake_in.setblocking(False)
-        self._wake_out.setblocking(False)
-        self._thread = threading.Thread(target=self._run, name="courier", daemon=True)
+        self._waker = Waker()
+        self._turned_at = clock.now()
+        self._thread = self._new_thread()
 
     def start(self) -> None:
         """Begin; does nothing where settings.mqtt.enabled is off."""
         if self.state is not LinkState.OFF:
+            self._turned_at = self._clock.now()
             self._thread.start()
+
+    def revive(self) -> bool:
+        """Begin again where the thread has died without being asked to; True while it works, or is switched off.
+
+        A thread that hangs cannot be ended: False then, so that whoever watches the unit starts it anew.
+        """
+        if self.state is not LinkState.OFF and not self._thread.is_alive() and self._stop_at is None:
+            log.error("the courier's thread is gone and is started again; please report the log")
+            self._thread = self._new_thread()
+            self.start()
+        return self.alive()
 
     def stop(self, timeout_s: float = 5.0) -> bool:
         """Send what is due, say offline, disconnect; True when that was done within `timeout_s`."""
@@ -106,12 +116,15 @@ class Courier:
 
     def wake(self) -> None:
         """There is something new in the outbox; returns at once."""
-        with suppress(OSError):  # full: it is awake already; closed: it has stopped
-            self._wake_out.send(b"!")
+        self._waker.wake()
 
     def alive(self) -> bool:
-        """False only when the thread is gone, which must not happen while the unit watches."""
-        return self.state is LinkState.OFF or self._thread.is_alive()
+        """False when the thread is gone or hangs, which must not happen while the unit watches."""
+        turns = self._clock.now() - self._turned_at < STUCK_S
+        return self.state is LinkState.OFF or (self._thread.is_alive() and turns)
+
+    def _new_thread(self) -> threading.Thread:
+        return threading.Thread(target=self._run, name="courier", daemon=True)
 
     def set_health(self, health: Mapping[str, Any]) -> None:
         """How the unit is now; published every 30 s, and at once when more than a number changed."""
@@ -135,8 +148,7 @@ class Courier:
                     self._pause(BACKOFF_S[-1], settle=False)
             with suppress(Exception):
                 self._close_outbox()
-        self._wake_in.close()
-        self._wake_out.close()
+        self._waker.close()
         self.state = LinkState.STOPPED
 
     def _round(self, failures: int) -> int:
@@ -176,7 +188,7 @@ class Courier:
         while not link.connected():
             if self._clock.now() > deadline or self._stop_at is not None:
                 raise LinkError(f"{link.address}: the broker took the connection and does not answer; restart it")
-            link.turn(TURN_S, self._wake_in)
+            link.turn(TURN_S, self._waker.socket)
             self._drain()
 
     def _greet(self, link: Link) -> None:
@@ -188,14 +200,13 @@ class Courier:
         link.subscribe([*self._answers.topics, *self._announcement.topics])
         if self._window is not None:
             self._window.forget()
-        self._replies.clear()
         self._answers.connected()
         self._told.greet()
         self._announcement.greet()
 
     def _turn(self, link: Link) -> None:
         self._send(link)
-        link.turn(TURN_S, self._wake_in)
+        link.turn(TURN_S, self._waker.socket)
         self._drain()
         self._take_acks(link)
         link.connected()
@@ -214,20 +225,12 @@ class Courier:
                 self.faults.latch("disk", str(error), self._clock.wall())
         self._told.say(link, self._window, self._answers)
         self._announcement.say(link, self._truths, self._clock.now(), self._clock.wall())
-        self._reply(link)
-
-    def _reply(self, link: Link) -> None:
-        """What became of answers and wishes, a few at a time beside the alerts."""
-        now = self._clock.now()
-        # A reply that the broker never acknowledges is nobody's alert: it is forgotten, the link is judged by the rest.
-        self._replies = {mid: t for mid, t in self._replies.items() if now - t < ACK_DEADLINE_S}
-        while self._answers.results and len(self._replies) < REPLIES:
-            self._replies[link.publish(self._answers.results.popleft())] = now
+        self._answers.reply(link)
 
     def _take_acks(self, link: Link) -> None:
         acks, link.acked = link.acked, []
         for ack in acks if self._window is None else self._window.acked(acks, link.address):
-            self._replies.pop(ack.mid, None)
+            self._answers.replied(ack.mid)
             topic = self._truths.acked(ack.mid) or self._announcement.acked(ack.mid, taken=ack.code < FAILURE)
             if topic is not None and ack.code >= FAILURE:
                 text = f"{link.address} refuses {topic} ({ack.name}); check its ACL"
@@ -292,7 +295,7 @@ class Courier:
     def _pause(self, seconds: float, *, settle: bool = True) -> None:
         end = self._clock.now() + seconds
         with selectors.DefaultSelector() as waiting:
-            waiting.register(self._wake_in, selectors.EVENT_READ)
+            waiting.register(self._waker.socket, selectors.EVENT_READ)
             while self._stop_at is None and (left := end - self._clock.now()) > 0:
                 waiting.select(min(left, SETTLE_S))
                 self._drain()
@@ -300,9 +303,9 @@ class Courier:
                     self._settle(self._clock.now(), self._clock.wall())
 
     def _drain(self) -> None:
-        with suppress(BlockingIOError):
-            while self._wake_in.recv(4096):
-                pass
+        """After every wait, wherever it was: empty what woke us, and show that the thread turns."""
+        self._turned_at = self._clock.now()
+        self._waker.drain()
 
 
 def branch(settings: Settings) -> str:
