@@ -56,6 +56,11 @@ COMMANDS = {
     "test-alert": Command(
         "device.commands.test_alert", "a marked test along the whole chain", "fallwatch test-alert --config unit.toml"
     ),
+    "chaos": Command(
+        "device.commands.chaos",
+        "does to a unit's alerts what can befall them, and counts what is lost",
+        "fallwatch chaos --quick",
+    ),
     "synth": Command(
         "training.synth.cli", "renders training clips", "fallwatch synth --clips 20 --seed 1 --out synth", "training"
     ),
