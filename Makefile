@@ -13,7 +13,7 @@ help:
 	@echo "make test-aarch64         the golden answers on an emulated Raspberry Pi 4 and 5, to the bit"
 	@echo "make test-tflite-runtime  the golden answers on the older runtime, in a throw-away environment"
 	@echo "make check   style, types and shell scripts"
-	@echo "make bench   milliseconds per step, and what one unit costs this machine"
+	@echo "make bench   what a unit costs this machine, and beside what others would use (BENCH_ARGS='--json')"
 	@echo "make clips   replay every real clip of $(CLIPS), scores to runs/clips"
 	@echo "make docs    write docs/settings.md from device/settings.py"
 	@echo "make clean   remove what these targets made, the environment included"
@@ -46,6 +46,7 @@ check:
 bench:
 	@bash deploy/prepare.sh test
 	@$(BIN)/python -m quantize.bench
+	@$(BIN)/fallwatch bench $(BENCH_ARGS)
 	@$(BIN)/python -m deploy.bench
 
 clips:

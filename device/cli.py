@@ -61,6 +61,11 @@ COMMANDS = {
         "does to a unit's alerts what can befall them, and counts what is lost",
         "fallwatch chaos --quick",
     ),
+    "bench": Command(
+        "device.commands.bench",
+        "what watching costs this machine: network, loop, cameras per core, memory, alerts",
+        "fallwatch bench --plot bench.png",
+    ),
     "synth": Command(
         "training.synth.cli", "renders training clips", "fallwatch synth --clips 20 --seed 1 --out synth", "training"
     ),

@@ -1,0 +1,1 @@
+"""Fallwatch beside what a user would install instead, in one run on one machine: `python -m deploy.bench`."""
