@@ -21,7 +21,9 @@ from device.chaos.bench import Bench, Lives, Outcome, loopback
 from device.chaos.brokers import recording
 from device.chaos.disk import FULL, OK, Disk
 from device.chaos.reckoning import disk_faults, reckon
+from device.chaos.scripted_broker import CONNECT, PUBLISH, Line, connack, puback
 from device.chaos.suite import SCENARIOS
+from device.clock import SystemClock
 from device.journal import boot_id
 from device.mqtt import window as window_module
 from device.outbox import Outbox
@@ -133,10 +135,10 @@ def test_a_store_from_which_something_is_gone_is_found_out(tmp_path: Path, state
 def test_a_broker_that_refuses_and_is_believed_to_have_taken_it_is_found_out(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refusing(line: links.Line) -> None:
-        line.take(links.CONNECT)
-        line.say(links.connack())
-        line.say(links.puback(line.take(links.PUBLISH, "/alert/event").mid, 0x87))
+    def refusing(line: Line) -> None:
+        line.take(CONNECT)
+        line.say(connack())
+        line.say(puback(line.take(PUBLISH, "/alert/event").mid, 0x87))
         line.serve()
 
     monkeypatch.setattr(links, "BROKERS", (links.Bad("0x87", refusing, "alert_refused"),))
@@ -191,7 +193,7 @@ def test_an_alert_of_the_suite_is_marked_as_a_test_below_a_branch_of_its_own(ben
     assert (settings.unit.site, settings.unit.id) == ("home", "unit-1-chaos")
     with closing(open_journal(settings.store.path(), "r")) as journal:
         outbox = Outbox(journal, settings)
-        links.falls(outbox, 1, links.SystemClock())
+        links.falls(outbox, 1, SystemClock())
         [letter] = outbox.pending()
     assert letter.payload["test"] is True
     assert letter.payload["device"] == "unit-1-chaos"

@@ -67,7 +67,8 @@ class Bench:
     """base: the settings of the unit whose alerts are put to the test. folder: a temporary one of our own.
 
     quick: a part of each scenario. kills: random kills asked for.
-    site: base names the broker of a site. tell: says how far a scenario has come.
+    site: base names the broker of a site. tell: says how far a scenario has come. stopped: somebody
+    wants it to end; the scenario that noticed has counted what it had.
     """
 
     base: Settings
@@ -76,6 +77,7 @@ class Bench:
     kills: int
     quick: bool
     site: bool = False
+    stopped: bool = False
     tell: Callable[[str, int, int], None] = lambda what, done, of: None
     _names: itertools.count[int] = field(default_factory=itertools.count)
 

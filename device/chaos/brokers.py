@@ -55,7 +55,10 @@ class Mosquitto:
 
     def start(self) -> None:
         self._process = subprocess.Popen(
-            [self._program, "-c", str(self._config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            [self._program, "-c", str(self._config)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C is for the suite, which then counts what it has and ends its broker
         )
         end = time.monotonic() + START_S
         while not listens(self.port):

@@ -21,9 +21,9 @@ WAITING = 4
 """Alerts that wait for the broker in a store that is then damaged."""
 PAGE = 4096
 """Bytes of a page of SQLite, its default."""
-PLAN = ("fall", "fall", "claim", "fall")
+PLAN = ("fall", "fall", "claim", "fall", "ring")
 NEXT = 3
-"""Falls in the plan."""
+"""Falls in the plan. The ring is for what is still open and has lost its message."""
 
 
 def _over(file: Path, at: int, size: int, rng: random.Random) -> None:
@@ -63,9 +63,17 @@ def _words(file: Path, rng: random.Random) -> None:
         )
 
 
+def _lives(file: Path, rng: random.Random) -> None:
+    """The same of how an alert stands."""
+    with closing(sqlite3.connect(file, isolation_level=None)) as connection:
+        connection.execute("UPDATE alert SET life = replace(life, '{', '[')")
+        connection.execute("DELETE FROM outbox")
+
+
 WOUNDS: dict[str, Callable[[Path, random.Random], None]] = {
     "the header is garbage": _header,
     "a letter is no JSON any more": _words,
+    "how alerts stand is no JSON any more, and no letter is left": _lives,
     "all but the first page is garbage": _behind,
     "three pages are garbage": _pages,
     "half of the file is gone": _half,

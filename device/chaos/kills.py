@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from device.chaos.bench import Bench, Lives, NotDoneError, Outcome, loopback
 from device.chaos.brokers import Recording, recorder, recording
@@ -20,8 +23,8 @@ JITTER_S = 0.03
 PATIENCE_S = 60.0
 PLAN = ("fall", "claim", "ring", "fall", "worse", "close", "ring", "up")
 """A life that passes every kind of transaction: an alert told, worse, answered, rung again, over."""
-STRIDE = 7
-"""With --quick every 7th point is a place to die."""
+QUICK_POINTS = 12
+"""Places to die with --quick, drawn by chance; all of them else."""
 
 
 def random_kills(bench: Bench) -> Outcome:
@@ -39,19 +42,35 @@ def random_kills(bench: Bench) -> Outcome:
 def kill_often(bench: Bench, outcome: Outcome, lives: Lives, kills: int, name: str) -> None:
     """That many lives, each killed at a random moment and its store looked at before the next begins."""
     rng, began = bench.rng(f"kills {name}"), time.monotonic()
-    for number in range(kills):
-        bench.tell("kills", number, kills)
-        job = lives.job(rng.getrandbits(32))
-        _kill(job, rng.randrange(ACTS_MOST + 1), rng.uniform(0.0, JITTER_S), lives.deaths)
-        said = lives.read(job)
-        outcome.counts["promises"] += sum(line["did"] in ("told", "answered") for line in said)
-        outcome.add(lives.now(said))
-        job.ledger.unlink(missing_ok=True)
-        if number % RESPITE == RESPITE - 1:
-            lives.finish(outcome, number)
-    outcome.counts["kills"] += kills
-    outcome.figures["kills_per_s"] = round(kills / (time.monotonic() - began), 2)
+    done = 0
+    with _stoppable(bench):
+        for number in range(kills):
+            bench.tell("kills", number, kills)
+            _one(outcome, lives, rng)
+            done += 1
+            if number % RESPITE == RESPITE - 1:
+                lives.finish(outcome, number)
+    outcome.counts["kills"] += done
+    outcome.figures["kills_per_s"] = round(done / (time.monotonic() - began), 2)
     outcome.counts.update({f"killed {word}": count for word, count in lives.deaths.items()})
+
+
+def _one(outcome: Outcome, lives: Lives, rng: random.Random) -> None:
+    job = lives.job(rng.getrandbits(32))
+    _kill(job, rng.randrange(ACTS_MOST + 1), rng.uniform(0.0, JITTER_S), lives.deaths)
+    said = lives.read(job)
+    outcome.counts["promises"] += sum(line["did"] in ("told", "answered") for line in said)
+    outcome.add(lives.now(said))
+    job.ledger.unlink(missing_ok=True)
+
+
+@contextmanager
+def _stoppable(bench: Bench) -> Iterator[None]:
+    """Ctrl-C ends what is inside and nothing else: what was counted until then is still told."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        bench.stopped = True
 
 
 def points(bench: Bench) -> Outcome:
@@ -59,19 +78,19 @@ def points(bench: Bench) -> Outcome:
     outcome, place = Outcome(), bench.place()
     with recording() as broker:
         lives = Lives(bench.unit(place / "state", broker.mqtt), place)
-        number, stride = 1, STRIDE if bench.quick else 1
-        while True:
-            bench.tell("points", number, 0)
-            job = lives.job(number, plan=PLAN, die_at=number, count_disk=True)
-            said = lives.run(outcome, job)
-            if said and said[-1]["did"] != "died":
-                if why := next((line["why"] for line in said if line["did"] == "not done"), ""):
-                    raise NotDoneError(why)
-                break
-            outcome.counts["kills"] += 1
-            outcome.counts[f"killed at {said[-1]['at']}" if said else "killed"] += 1
-            lives.finish(outcome, number)
-            number += stride
+        said = lives.run(outcome, lives.job(0, plan=PLAN, count_disk=True))
+        if why := next((line["why"] for line in said if line["did"] == "not done"), ""):
+            raise NotDoneError(why)
+        every = range(1, 1 + sum(said[-1].get("points", {}).values()))
+        outcome.counts["points of one life"] = len(every)
+        places = sorted(bench.rng("points").sample(every, min(QUICK_POINTS, len(every)))) if bench.quick else every
+        for done, number in enumerate(places):
+            bench.tell("points", done, len(places))
+            said = lives.run(outcome, lives.job(number, plan=PLAN, die_at=number, count_disk=True))
+            if said and said[-1]["did"] == "died":  # else the life was shorter than the first
+                outcome.counts["kills"] += 1
+                outcome.counts[f"killed at {said[-1]['at']}"] += 1
+                lives.finish(outcome, number)
         end_of(outcome, lives, broker)
     return outcome
 
@@ -79,13 +98,15 @@ def points(bench: Bench) -> Outcome:
 def _kill(job: Job, acts: int, jitter_s: float, deaths: Counter[str]) -> None:
     """Kill a life `jitter_s` after it has written `acts` lines into its ledger; 0: after its birth."""
     process = born(job)
-    end = time.monotonic() + PATIENCE_S
-    while acts and process.is_alive() and time.monotonic() < end and _lines(job) < acts:
-        time.sleep(0.001)
-    time.sleep(jitter_s)
-    was_alive = process.is_alive()
-    process.kill()
-    process.join()
+    try:
+        end = time.monotonic() + PATIENCE_S
+        while acts and process.is_alive() and time.monotonic() < end and _lines(job) < acts:
+            time.sleep(0.001)
+        time.sleep(jitter_s)
+        was_alive = process.is_alive()
+    finally:
+        process.kill()
+        process.join()
     here = job.where.read_bytes()
     deaths[WHERE[max(here)] if was_alive else "by itself"] += 1
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import random
+import signal
 import time
 import uuid
 from collections.abc import Callable
@@ -189,11 +190,16 @@ def hurry() -> None:
         setattr(courier_module, name, value)
 
 
+def _alive(job: Job, target: Callable[[Job], None]) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then counts what it has
+    target(job)
+
+
 def born(job: Job, target: Callable[[Job], None] = live) -> ForkServerProcess:
     """Begin a life in a process of its own."""
     job.where.write_bytes(bytes(2))
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["device.chaos.life"])
-    process = context.Process(target=target, args=(job,), daemon=True)
+    process = context.Process(target=_alive, args=(job, target), daemon=True)
     process.start()
     return process

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
@@ -61,10 +62,10 @@ def disk_faults(folder: Path, settings: Settings, ledger: Sequence[Mapping[str, 
     with closing(Journal(folder, readonly=True)) as journal:
         if not journal.connection.execute("PRAGMA user_version").fetchone()[0] and not _promises(ledger):
             return found  # killed before it had made its tables: nothing was promised
-        whole = journal.connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-        if whole != "ok":
+        if (whole := _whole(journal)) != "ok":
             found.torn += 1
             found.faults.append(f"the database is not whole: {whole}")
+            return found
         said, left = (int(journal.connection.execute(query).fetchone()[0]) for query in (SAID, LEFT))
         if said != left:
             found.lost += max(0, said - left)
@@ -77,6 +78,13 @@ def disk_faults(folder: Path, settings: Settings, ledger: Sequence[Mapping[str, 
             found.silent += 1
             found.faults.append(f"nobody has answered {alert_id} and it will never ring again")
     return found
+
+
+def _whole(journal: Journal) -> str:
+    try:
+        return str(journal.connection.execute("PRAGMA quick_check(1)").fetchone()[0])
+    except sqlite3.DatabaseError as error:
+        return str(error)
 
 
 def _promises(ledger: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

@@ -70,6 +70,8 @@ def play(bench: Bench, names: list[str]) -> Iterator[Played]:
             outcome = Outcome(not_done=str(reason))
         outcome.seconds = time.monotonic() - began
         yield Played(name, outcome)
+        if bench.stopped:
+            return
 
 
 def totals(played: list[Played]) -> dict[str, int]:

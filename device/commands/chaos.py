@@ -43,19 +43,26 @@ def run(args: argparse.Namespace) -> int:
     if not args.verbose:
         logging.disable(logging.CRITICAL)  # every scenario is full of warnings that are as they should be
     with tempfile.TemporaryDirectory(prefix="fallwatch-chaos-") as folder:
-        bench = Bench(settings_of(args), Path(folder), seed, kills, args.quick, args.config is not None, bar.show)
-        played = []
-        for one in play(bench, names):
-            bar.clear()
-            played.append(one)
-            if not args.json:
-                print(line(one), flush=True)
+        bench = Bench(
+            settings_of(args), Path(folder), seed, kills, args.quick, site=args.config is not None, tell=bar.show
+        )
+        played: list[Played] = []
+        try:
+            for one in play(bench, names):
+                bar.clear()
+                played.append(one)
+                if not args.json:
+                    print(line(one), flush=True)
+        except KeyboardInterrupt:
+            bench.stopped = True
     passed = all(one.outcome.passed for one in played)
     if args.json:
         report = {"passed": passed, "seed": seed, "totals": totals(played), "scenarios": [one.body() for one in played]}
         print(json.dumps(report))
     else:
         print(summary(played, seed))
+    if bench.stopped:
+        raise KeyboardInterrupt
     return 0 if passed else 1
 
 
