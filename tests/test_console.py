@@ -364,6 +364,87 @@ def test_a_foreign_name_for_this_machine_is_refused(client: TestClient, host: st
     assert (answer.status_code, list(answer.json())) == (403, ["error"])
 
 
+def answer(client: TestClient, incident_id: str, action: str, nonce: str, **more: str) -> tuple[int, dict[str, Any]]:
+    """Answer as the page does; returns the status and the body."""
+    said = {"action": action, "by": "Nina", "nonce": nonce, **more}
+    given = client.post(f"/api/events/{incident_id}/answer", json=said, headers={"Origin": URL})
+    return given.status_code, given.json()
+
+
+def test_an_answer_on_the_page_is_journalled_with_who_and_told_to_everybody_else(
+    client: TestClient, house: House
+) -> None:
+    incident_id = house.happens(("confirmed", 0.0), wall=time.time())
+    claimed = {"counts": True, "repeated": False, "state": "claimed"}
+    assert answer(client, incident_id, "claim", "nonce-0001") == (200, claimed)
+    assert answer(client, incident_id, "claim", "nonce-0001") == (200, claimed | {"repeated": True})
+    assert answer(client, incident_id, "close", "nonce-0002", cause="slipped", outcome="unhurt")[0] == 200
+    late = {"error": "arrive comes too late, the alert is closed"}
+    assert answer(client, incident_id, "arrive", "nonce-0003") == (409, late)
+    assert answer(client, incident_id, "reopen", "nonce-0004")[1]["state"] == "open"
+    row = house.row(incident_id)
+    assert (row["state"], row["by"]) == ("open", "Nina")
+    with closing(house.journal()) as journal:
+        letters = [
+            json.loads(one["payload"]) for one in journal.connection.execute("SELECT * FROM outbox ORDER BY seq")
+        ]
+        assert [receipt.action for _, receipt in journal.answers_via("console", 0)] == ["claim", "close", "reopen"]
+    assert [(one["event_type"], one["ack"]["by"]) for one in letters] == [
+        ("claimed", "Nina"),
+        ("closed", "Nina"),
+        ("reopened", "Nina"),
+    ]
+    story = [line["words"] for line in client.get(f"/api/events/{incident_id}").json()["story"]]
+    assert "Nina is going" in story
+    assert "Nina closed it: slipped (unhurt)" in story
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"action": "explode"}, {"by": ""}, {"by": "Nina\n"}, {"nonce": "short"}, {"cause": "x" * 501}, {"at": "now"}],
+)
+def test_an_answer_out_of_contract_is_refused_and_changes_nothing(
+    client: TestClient, house: House, fall: str, wrong: dict[str, str]
+) -> None:
+    before = house.row(fall)["state"]
+    said = {"action": "close", "by": "Nina", "nonce": "nonce-0001", **wrong}
+    refused = client.post(f"/api/events/{fall}/answer", json=said, headers={"Origin": URL})
+    assert refused.status_code == 400
+    assert refused.json()["error"]
+    assert house.row(fall)["state"] == before
+
+
+@pytest.mark.parametrize("origin", [None, "https://evil.example", "null"])
+def test_a_foreign_page_cannot_answer(client: TestClient, house: House, fall: str, origin: str | None) -> None:
+    headers = {} if origin is None else {"Origin": origin}
+    said = {"action": "close", "by": "Nina", "nonce": "nonce-0001"}
+    assert client.post(f"/api/events/{fall}/answer", json=said, headers=headers).status_code == 403
+    assert house.row(fall)["state"] == "claimed"
+
+
+def test_an_answer_that_the_disk_does_not_take_is_said_not_to_count(
+    client: TestClient, house: House, fall: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: Journal) -> None:
+        raise store.StoreError("fallwatch.db: not written (disk full); free some disk")
+
+    monkeypatch.setattr(Journal, "writing", full)
+    status, body = answer(client, fall, "close", "nonce-0001")
+    assert (status, "free some disk" in body["error"]) == (503, True)
+
+
+def test_rings_and_last_resorts_are_told_in_words(client: TestClient, house: House) -> None:
+    incident_id = house.happens(("confirmed", 0.0), wall=time.time())
+    with closing(house.journal()) as journal, journal.writing():
+        journal.append("ring", 1.0, 1.0, {"why": "unclaimed", "tier": 2, "by": "unit"}, incident_id)
+        journal.append("fallback", 2.0, 2.0, {"tier": 2, "by": "unit"}, incident_id)
+    story = [line["words"] for line in client.get(f"/api/events/{incident_id}").json()["story"]]
+    assert story[1:] == [
+        "Rings again: nobody is going (tier 2)",
+        "No screen or phone has it: called by the unit's own ways out",
+    ]
+
+
 @pytest.mark.parametrize("host", ["localhost:8710", "[::1]:8710", "127.0.0.1:8710"])
 def test_the_names_of_loopback_are_welcome(client: TestClient, host: str) -> None:
     assert client.get("/api/events", headers={"Host": host}).status_code == 200

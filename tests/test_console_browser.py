@@ -270,11 +270,56 @@ def test_what_rings_elsewhere_stays_one_touch_away(open_page: Open, house: House
 def test_a_reviewer_labels_an_event(open_page: Open, house: House, fall: str) -> None:
     tab = open_page(fragment=f"#/event/{fall}")
     _ready(tab)
-    tab.locator("button", has_text="False alarm").click()
+    tab.locator("button[data-label='false']").click()
     eventually(lambda: tab.locator("button[data-label='false']").get_attribute("aria-pressed") == "true")
     assert house.row(fall)["label"] == "false"
     tab.locator("#filter").select_option("false")
     eventually(lambda: tab.locator(".row").count() == 1)
+
+
+def test_a_nurse_claims_with_her_name_and_closes_with_a_cause_by_keyboard_alone(
+    open_page: Open, house: House, fall: str
+) -> None:
+    tab = open_page(fragment=f"#/event/{fall}")
+    _ready(tab)
+    tab.get_by_role("button", name="I am going").press("Enter")
+    assert "Write your name first" in tab.locator(".answers .said").inner_text()
+    assert tab.evaluate("document.activeElement.id") == "answer-name"
+    tab.keyboard.type("Nina")
+    tab.keyboard.press("Tab")
+    assert tab.evaluate("document.activeElement.dataset.answer") == "claim"
+    tab.keyboard.press("Enter")
+    comes_true(tab, "document.querySelector('.answers .said').textContent.startsWith('Kept')")
+    assert (house.row(fall)["state"], house.row(fall)["by"]) == ("claimed", "Nina")
+    assert "Claimed by Nina" in tab.locator(".standing").inner_text()
+    tab.get_by_role("button", name="Close…").press("Enter")
+    tab.locator("dialog[open] #answer-cause").fill("slipped")
+    tab.locator("dialog[open] #answer-outcome").fill("unhurt")
+    tab.keyboard.press("Enter")
+    comes_true(tab, "document.querySelector('.answers [data-answer=reopen]') !== null")
+    row = house.row(fall)
+    assert (row["state"], row["cause"], row["outcome"]) == ("closed", "slipped", "unhurt")
+    assert tab.locator("dialog.wording").count() == 0
+
+
+def test_a_false_alarm_can_be_taken_back_before_it_is_said_and_the_name_is_remembered(
+    open_page: Open, house: House, fall: str
+) -> None:
+    tab = open_page(fragment=f"#/event/{fall}")
+    _ready(tab)
+    tab.locator("#answer-name").fill("Ben")
+    tab.get_by_role("button", name="False alarm…").click()
+    tab.keyboard.press("Escape")
+    comes_true(tab, "document.querySelector('dialog.wording') === null")
+    assert house.row(fall)["state"] == "open"
+    tab.get_by_role("button", name="False alarm…").click()
+    tab.locator("dialog[open] #answer-cause").fill("a coat on the floor")
+    tab.get_by_role("button", name="It was a false alarm").click()
+    comes_true(tab, "document.querySelector('.answers [data-answer=reopen]') !== null")
+    assert (house.row(fall)["state"], house.row(fall)["by"]) == ("rejected", "Ben")
+    tab.reload()
+    tab.locator("#answer-name").wait_for()
+    assert tab.locator("#answer-name").input_value() == "Ben"
 
 
 def test_a_page_that_hears_nothing_says_that_it_is_not_live(open_page: Open, page: Served, fall: str) -> None:

@@ -1,4 +1,4 @@
-"""The page's addresses: the list, one event with its files, a reviewer's label, the live stream."""
+"""The page's addresses: the list, one event with its files, what people answer and label, the live stream."""
 
 from __future__ import annotations
 
@@ -15,15 +15,17 @@ from fastapi import Path as InPath
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
 from fastapi.staticfiles import StaticFiles
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from device import store
+from device.answer_here import answer_here
 from device.clock import SystemClock
 from device.console import footage, words
 from device.console.guard import Guard
 from device.console.stream import Watch, messages
 from device.journal import Journal
+from device.payloads import PayloadError
 from device.settings import Settings
 
 STATIC = Path(__file__).parent / "static"
@@ -38,6 +40,17 @@ class Label(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     label: Literal["true", "false", "unsure"]
+
+
+class Answer(BaseModel):
+    """What a person answers to an alert; nonce: new for every answer, so that one sent twice counts once."""
+
+    model_config = ConfigDict(extra="forbid")
+    action: Literal["claim", "arrive", "close", "reject", "reopen"]
+    by: Annotated[str, Field(min_length=1, max_length=64)]
+    nonce: Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{8,64}$")]
+    cause: Annotated[str, Field(max_length=500)] = ""
+    outcome: Annotated[str, Field(max_length=500)] = ""
 
 
 class Reader:
@@ -115,6 +128,18 @@ class Reader:
         with closing(Journal(self.folder)) as journal:
             journal.put_label(incident_id, label, "console", clock.wall(), clock.now())
 
+    def answer(self, incident_id: str, said: Answer) -> dict[str, Any]:
+        """Enter what a person answered; 409 with the reason where it does not count."""
+        with self.journal() as journal:
+            self.row(journal, incident_id)
+        try:
+            verdict = answer_here(self.folder, self.settings, incident_id, said.model_dump(), SystemClock())
+        except PayloadError as error:
+            raise HTTPException(400, str(error)) from None
+        if not (verdict.counts or verdict.repeated):
+            raise HTTPException(409, verdict.reason)
+        return {"counts": True, "repeated": verdict.repeated, "state": verdict.state}
+
 
 def build(folder: Path, settings: Settings) -> FastAPI:
     """The application over the store in `folder`."""
@@ -165,6 +190,10 @@ def _add_events(app: FastAPI, reader: Reader) -> None:
     def clip(incident_id: IncidentId, download: bool = False) -> FileResponse:
         path, name = reader.clip(incident_id)
         return FileResponse(path, media_type="video/mp4", filename=name if download else None)
+
+    @app.post("/api/events/{incident_id}/answer")
+    def answer(incident_id: IncidentId, said: Answer) -> dict[str, Any]:
+        return reader.answer(incident_id, said)
 
     @app.post("/api/events/{incident_id}/label")
     def label(incident_id: IncidentId, said: Label) -> dict[str, str]:

@@ -48,6 +48,13 @@ ACTION_WORDS = {
     "arrive": "has arrived",
     "close": "closed it",
     "reject": "says it was a false alarm",
+    "reopen": "opened it again",
+}
+
+RING_WORDS = {
+    "unclaimed": "Rings again: nobody is going",
+    "unclosed": "Rings again: it was claimed and is not closed",
+    "rearmed": "Rings now: the staff who were in the room have left",
 }
 
 LABEL_WORDS = {"true": "a true alarm", "false": "a false alarm", "unsure": "unsure"}
@@ -121,13 +128,24 @@ def story(entries: Iterable[sqlite3.Row]) -> list[dict[str, Any]]:
         if entry["what"] == "incident":
             told.append({"wall": entry["wall"], "who": "unit", "stage": body["stage"], "words": stage_words(body)})
         elif entry["what"] == "receipt" and body["level"] == "human":
-            cause = f": {body['cause']}" if body["cause"] else ""
-            words = f"{body['by']} {ACTION_WORDS.get(body['action'], body['action'])}{cause}"
+            words = f"{body['by']} {ACTION_WORDS.get(body['action'], body['action'])}{_why(body)}"
             told.append({"wall": entry["wall"], "who": "human", "words": words})
+        elif entry["what"] == "ring" and body["why"] in RING_WORDS:
+            tier = f" (tier {body['tier']})" if body["tier"] else ""
+            told.append({"wall": entry["wall"], "who": "unit", "words": RING_WORDS[body["why"]] + tier})
+        elif entry["what"] == "fallback":
+            words = "No screen or phone has it: called by the unit's own ways out"
+            told.append({"wall": entry["wall"], "who": "unit", "words": words})
         elif entry["what"] == "label":
             words = f"Reviewer: {LABEL_WORDS.get(body['label'], body['label'])}"
             told.append({"wall": entry["wall"], "who": "reviewer", "words": words})
     return told
+
+
+def _why(body: Mapping[str, Any]) -> str:
+    """': slipped (unhurt)': the cause and what came of it, as far as they were said."""
+    cause = f": {body['cause']}" if body.get("cause") else ""
+    return cause + (f" ({body['outcome']})" if body.get("outcome") else "")
 
 
 def receipts(entries: Iterable[sqlite3.Row]) -> dict[str, list[dict[str, Any]]]:
@@ -138,8 +156,7 @@ def receipts(entries: Iterable[sqlite3.Row]) -> dict[str, list[dict[str, Any]]]:
             continue
         body = json.loads(entry["body"])
         words = f"{body['by'] or body['level']} {ACTION_WORDS.get(body['action'], body['action'])}"
-        cause = f": {body['cause']}" if body["cause"] else ""
-        came.setdefault(body["level"], []).append({"wall": body["at"], "words": words + cause})
+        came.setdefault(body["level"], []).append({"wall": body["at"], "words": words + _why(body)})
     return came
 
 
@@ -165,7 +182,7 @@ def unit_status(
     silent (none any more), running (it never left one), stopped (it said so), rebooted (the machine has started again
     since its last word), nothing (no entry).
     """
-    by_unit = [entry for entry in entries if entry["what"] != "label"]
+    by_unit = [entry for entry in entries if entry["what"] != "label" and not _on_the_page(entry)]
     if not by_unit:
         return {"known": "nothing", "last_wall": None, "faults": []}
     last = by_unit[-1]
@@ -180,6 +197,11 @@ def unit_status(
     if known in ("watching", "silent") and heartbeat is not None:
         said |= {"last_wall": heartbeat["wall"], "state": heartbeat.get("state"), "fps": heartbeat.get("fps")}
     return said
+
+
+def _on_the_page(entry: sqlite3.Row) -> bool:
+    """An answer that was given on this page proves nothing about the unit."""
+    return bool(entry["what"] == "receipt" and json.loads(entry["body"]).get("via"))
 
 
 def open_faults(entries: Iterable[sqlite3.Row]) -> list[dict[str, Any]]:

@@ -1,5 +1,6 @@
 // One event: its clip with the scores under it, its story, what came back, and a reviewer's word.
 
+import { answers } from "./answer.js";
 import { agoElement, ask, clock, day, h, icon } from "./dom.js";
 import { STEP_S, Timeline } from "./timeline.js";
 
@@ -53,7 +54,9 @@ export class EventView {
       await this.#draw(found);
       return;
     }
+    const moved = found.event.state !== this.found.event.state;
     this.found = found;
+    if (moved) this.parts.answers.replaceChildren(this.#answers(found)); // else whoever is typing a name goes on typing
     this.parts.head.replaceChildren(...head(found));
     this.parts.words.replaceChildren(...this.#words(found));
     if (!found.clip) this.root.querySelector(".absent p").textContent = found.clip_absence;
@@ -69,9 +72,9 @@ export class EventView {
   async #draw(found) {
     this.found = found;
     const drawing = (this.drawing = {}); // another drawing that begins meanwhile takes over
-    this.parts = { head: h("div", { class: "event-head" }, head(found)), words: h("div", { class: "words" }, this.#words(found)) };
+    this.parts = { head: h("div", { class: "event-head" }, head(found)), answers: h("div", {}, this.#answers(found)), words: h("div", { class: "words" }, this.#words(found)) };
     const stage = h("div", { class: "stage" }, this.#clip(found));
-    this.root.replaceChildren(back(), this.parts.head, stage, this.parts.words);
+    this.root.replaceChildren(back(), this.parts.head, this.parts.answers, stage, this.parts.words);
     const scores = await ask(`/api/events/${this.id}/scores`).catch((error) => error);
     if (this.drawing !== drawing) return;
     if (scores instanceof Error) {
@@ -133,6 +136,15 @@ export class EventView {
 
   #words(found) {
     return [this.#labels(found.event), story(found), receipts(found), facts(found)];
+  }
+
+  #answers(found) {
+    return answers(found.event, async (words) => {
+      await this.refresh();
+      const said = this.parts.answers.querySelector(".said");
+      said.textContent = words;
+      this.parts.answers.querySelector("button")?.focus();
+    });
   }
 
   #labels(event) {
