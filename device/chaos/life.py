@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
+import os
 import random
 import signal
+import threading
 import time
 import uuid
 from collections.abc import Callable
@@ -192,7 +194,16 @@ def hurry() -> None:
 
 def _alive(job: Job, target: Callable[[Job], None]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then counts what it has
+    threading.Thread(target=_die_with_parent, daemon=True).start()
     target(job)
+
+
+def _die_with_parent() -> None:
+    """A suite that was killed itself must not leave a life without end behind."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def born(job: Job, target: Callable[[Job], None] = live) -> ForkServerProcess:
