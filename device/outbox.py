@@ -276,5 +276,6 @@ def active_alert(outbox: Outbox) -> tuple[Alert | None, Standing | None, int]:
         by=life.by or None,
         at=life.at,
         tier=life.tier,
+        heard=life.heard,
     )
     return alert, standing, len(calling)

@@ -69,7 +69,7 @@ class Standing:
     type: new, update or end. state: open, claimed, arrived, closed, rejected, recovered, dismissed, ended, cleared.
     by, at: who acted last and when (Unix seconds). cause: why it was closed, or what is wrong with the unit. outcome:
     what came of it. tier: how often nobody came in time. ring: this message itself calls somebody. hushed: staff are in
-    the room, so that it is shown and does not ring.
+    the room, so that it is shown and does not ring. heard: a consumer has it since it rang last.
     """
 
     type: str
@@ -83,6 +83,7 @@ class Standing:
     tier: int = 0
     ring: bool = False
     hushed: bool = False
+    heard: bool = False
 
 
 def event_payload(unit: Unit, alert: Alert, standing: Standing, boot_id: str) -> dict[str, Any]:
@@ -146,6 +147,7 @@ def active_payload(unit: Unit, alert: Alert | None, standing: Standing | None, o
         "by": standing.by,
         "at": None if standing.at is None else rfc3339(standing.at),
         "tier": standing.tier,
+        "heard": standing.heard,
     }
 
 

@@ -221,7 +221,9 @@ def test_no_consumer_in_half_a_minute_is_told_once_a_ring_and_the_message_is_giv
 def test_a_desk_that_has_it_ends_the_watch_for_a_desk(outbox: Outbox) -> None:
     fall = put(outbox, incident())
     broker_has(outbox, 6.0, 1)
+    assert not active_alert(outbox)[1].heard  # type: ignore[union-attr]
     assert desk_has(outbox, fall.id, 7.0).counts
+    assert active_alert(outbox)[1].heard  # type: ignore[union-attr]
     assert outbox.unheard() == []
     assert tick(outbox, 36.0) == []
     assert outbox.lives.open()[0].state == "open"
