@@ -132,6 +132,10 @@ def test_an_untied_state_is_refused(bundle: Path, capsys: pytest.CaptureFixture[
     assert parity(str(bundle), "--hours", "0") == 1
     assert "REFUSED: " in (said := capsys.readouterr().out)
     assert "state_03 is not tied" in said
+    assert parity(str(bundle), "--json") == 1
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["passed"] is False
+    assert "state_03 is not tied" in answer["refused"]
 
 
 def test_a_spoilt_weight_behind_a_right_hash_is_refused_and_the_lost_fall_named(
@@ -139,6 +143,8 @@ def test_a_spoilt_weight_behind_a_right_hash_is_refused_and_the_lost_fall_named(
 ) -> None:
     edited(bundle, spoil)
     assert read_card(bundle), "its hashes are right"
+    assert parity(str(bundle), "--hours", "0", "--out", "json", "--json") == 1
+    assert json.loads(capsys.readouterr().out)["passed"] is False
     assert parity(str(bundle), "--hours", "0", "--out", "out") == 1
     verdict = capsys.readouterr().out.partition("REFUSED: ")[2]
     assert f"LiteRT int8: LOST against float: {FALL} (confirmed)" in verdict

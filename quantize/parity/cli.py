@@ -79,6 +79,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--hours", type=float, default=1.0, help="length of the stream without a reset, 0 for none (default 1)")
     add("--out", type=Path, metavar="FOLDER", help="parity.json and parity.png go there (default runs/parity/MODEL)")
     add("--cache", type=Path, default=CACHE, help="decoded footage (default: %(default)s)")
+    add("--json", action="store_true", help="what parity.json holds, as one JSON object, instead of the table")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -94,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
         checkpoint = load(args.checkpoint) if args.checkpoint else None
         forms = forms_of(bundle, card, checkpoint)
     except BundleError as error:
-        print(f"REFUSED: {error}")
+        print(json_of({"passed": False, "refused": str(error)}) if args.json else f"REFUSED: {error}")
         return 1
     except CheckpointError as error:
         raise ParityError(str(error)) from None
@@ -129,7 +130,7 @@ def examine(
         reports,
         _findings(bundle, card, reports, with_real),
     )
-    print(text_of(report))
+    print(json_of(plain(report)) if args.json else text_of(report))
     drawn = Drawn(_title(report), reports[1:], truth, runs, streamed.said, streamed.block, card.thresholds)
     _write(args, report, drawn)
     return report
@@ -209,6 +210,11 @@ def _absent(card: Card) -> list[Finding]:
     return [Finding("files", None, f"NOT IN THIS BUNDLE, so not tried: {file} ({RUNTIMES[file]})") for file in gone]
 
 
+def plain(report: Report) -> dict[str, object]:
+    """The report for programs: what parity.json holds."""
+    return {"passed": report.passed, **dataclasses.asdict(report)}
+
+
 def text_of(report: Report) -> str:
     """The report for people: a table of forms, then one line a finding, then the verdict."""
     stream = (
@@ -255,6 +261,6 @@ def _title(report: Report) -> str:
 def _write(args: argparse.Namespace, report: Report, drawn: Drawn) -> None:
     folder = args.out or Path("runs/parity") / report.model_id
     folder.mkdir(parents=True, exist_ok=True)
-    write_text(folder / "parity.json", json_of({"passed": report.passed, **dataclasses.asdict(report)}) + "\n")
+    write_text(folder / "parity.json", json_of(plain(report)) + "\n")
     write_picture(folder / "parity.png", drawn)
-    print(f"{folder}: parity.json and parity.png written")
+    print(f"{folder}: parity.json and parity.png written", file=sys.stderr)
