@@ -56,7 +56,7 @@ def reseal(bundle: Path) -> None:
 
 def edit_model(bundle: Path, edit: Callable[[Any, Any], None]) -> None:
     """Change the flatbuffer through its own schema: edit(model, graph); the card gets the new hash."""
-    import flatbuffers  # type: ignore[import-untyped]
+    import flatbuffers
 
     path = bundle / TFLITE_FILE
     model = schema.ModelT.InitFromPackedBuf(path.read_bytes(), 0)
