@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import logging
 import pickle
 import sqlite3
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -31,13 +29,6 @@ from device.salvage import open_journal
 from device.settings import Settings
 from device.store import FILE
 from tests.incident_samples import incident, open_outbox, put, unit_settings
-
-
-@pytest.fixture(autouse=True)
-def quiet() -> Iterator[None]:
-    """The command silences the logs of its process; the next test wants its own back."""
-    yield
-    logging.disable(logging.NOTSET)
 
 
 @pytest.fixture
@@ -165,7 +156,7 @@ def test_a_unit_that_does_not_sync_loses_what_it_promised_and_that_is_found_out(
     never = power.Tape(tape.base, [asked for asked in tape.asked if asked.kind != "sync"])
     careless = Outcome()
     power.play(never, bench, settings, careless)
-    assert careless.counts["lost"] > 0
+    assert careless.counts["lost"] > 0 or careless.counts["torn"] > 0
 
 
 def test_the_shim_hands_on_what_sqlite_asks_and_refuses_what_it_is_told_to(tmp_path: Path) -> None:
@@ -185,6 +176,7 @@ def test_the_shim_hands_on_what_sqlite_asks_and_refuses_what_it_is_told_to(tmp_p
         disk.judge = lambda asked: OK
         connection.execute("INSERT INTO t VALUES (3)")
         assert [row[0] for row in connection.execute("SELECT a FROM t")] == [1, 3]
+        assert {path.name for path in tmp_path.iterdir()} == {"a.db", "a.db-wal", "a.db-shm"}
     disk.keep = False
 
 

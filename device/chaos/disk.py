@@ -47,8 +47,9 @@ class Asked:
 Judge = Callable[[Asked], int]
 """0 lets it happen; else the SQLite error code that the disk answers with."""
 
-OPEN = CFUNCTYPE(c_int, c_void_p, c_char_p, c_void_p, c_int, POINTER(c_int))
-DELETE = CFUNCTYPE(c_int, c_void_p, c_char_p, c_int)
+# Names are bare addresses: SQLite keeps the pointer and reads on beyond the name, so it is handed on as it is.
+OPEN = CFUNCTYPE(c_int, c_void_p, c_void_p, c_void_p, c_int, POINTER(c_int))
+DELETE = CFUNCTYPE(c_int, c_void_p, c_void_p, c_int)
 WRITE = CFUNCTYPE(c_int, c_void_p, c_void_p, c_int, c_int64)
 TRUNCATE = CFUNCTYPE(c_int, c_void_p, c_int64)
 SYNC = CFUNCTYPE(c_int, c_void_p, c_int)
@@ -137,11 +138,11 @@ class Disk:
     def _opening(self, original: _Vfs) -> Callable[..., int]:
         pass_on = original.xOpen
 
-        def opened(vfs: int, name: bytes | None, file: int, flags: int, out: Any) -> int:
+        def opened(vfs: int, name: int | None, file: int, flags: int, out: Any) -> int:
             code = int(pass_on(vfs, name, file, flags, out))
             handle = _File.from_address(file)
             if code == OK and handle.pMethods:
-                self._paths[file] = (name or b"").decode()
+                self._paths[file] = _read(name)
                 handle.pMethods = ctypes.pointer(self._replaced(handle.pMethods))
             return code
 
@@ -173,8 +174,8 @@ class Disk:
     def _deleting(self, original: _Vfs) -> Callable[..., int]:
         pass_on = original.xDelete
 
-        def deleted(vfs: int, name: bytes, sync: int) -> int:
-            return self._asked(Asked("remove", name.decode())) or int(pass_on(vfs, name, sync))
+        def deleted(vfs: int, name: int, sync: int) -> int:
+            return self._asked(Asked("remove", _read(name))) or int(pass_on(vfs, name, sync))
 
         return deleted
 
@@ -184,3 +185,8 @@ class Disk:
             if code == OK and self.keep:
                 self.log.append(asked)
         return code
+
+
+def _read(name: int | None) -> str:
+    """The name at an address; empty for a file without one."""
+    return ctypes.string_at(name).decode() if name else ""
