@@ -28,6 +28,10 @@ from device.live_source import SourceError, Stream, V4l2
 MAX_WIDTH = 1920
 """Wider pictures are shrunk here: no clip is wider (settings.Recorder.width), and it bounds the ring's memory."""
 
+LATE_S = 1.0
+"""A file that is behind its time by more goes on from now, as a camera would: to catch up in a hurry takes the processor
+from the loop that waits for the pictures."""
+
 LOOP_PAUSE_S = 1.5
 """Before a looped file starts again; above the sampler's gap, so that the cut is a new start and no movement."""
 
@@ -181,6 +185,7 @@ def play_file(order: Order, publisher: Publisher) -> None:
                 publisher.opened(width, height, describe(order.source).fps)
                 start = time.monotonic()
             publisher.grabbed += 1
+            start += late if (late := time.monotonic() - start - at) > LATE_S else 0.0
             last, t = at, start + at
             if publisher.grid.takes(t):
                 time.sleep(max(0.0, t - time.monotonic()))

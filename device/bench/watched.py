@@ -28,7 +28,8 @@ from device.unit import Unit
 SETTLE_STEPS = 25
 """Steps of each camera before anything is counted: everything is loaded and the network warm."""
 
-PATIENCE_S = 60.0
+PATIENCE_S = 30.0
+"""For all to start and settle on one core; one that has not by then carries fewer cameras."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +70,10 @@ class Watched:
         """Watch until it has been measured; the result, empty when it never settled."""
         settings = settings_for(self.order, folder)
         self._unit = Unit(settings, Path(self.order.bundle), SystemClock(), lambda turn, _alerts: self._told(turn))
-        threading.Timer(PATIENCE_S + self.order.seconds, self.stop.set).start()
+        limit = threading.Timer(PATIENCE_S + self.order.seconds, self.stop.set)
+        limit.start()
         self._unit.run(self.stop)
+        limit.cancel()
         return self.said
 
     def _told(self, turn: Turn) -> None:
