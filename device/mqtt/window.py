@@ -57,6 +57,7 @@ class Window:
         self._flying: dict[int, _Sent] = {}
         self._unheard_s = unheard_s
         self._held: dict[int, float] = {}
+        self._refused: set[int] = set()
         self._unheard_since: dict[int, float] = {}
         self._attempts: dict[int, int] = {}
         self._waits: dict[int, tuple[float, float]] = {}
@@ -139,9 +140,12 @@ class Window:
         held = {} if sent.again else self._held
         if ack.code >= FAILURE:
             held[letter.seq] = now + REFUSED_RETRY_S
+            self._refused.add(letter.seq)
             self._faults.latch("alert_refused", f"{address} refuses alerts ({ack.name}); check its ACL", wall)
             return False
-        self._faults.clear("alert_refused")
+        self._refused.discard(letter.seq)
+        if not self._still_refused():
+            self._faults.clear("alert_refused")
         if ack.code != NO_MATCHING_SUBSCRIBERS:
             self._faults.clear("nobody_listening")
             return True
@@ -161,3 +165,9 @@ class Window:
             expiry_s=EXPIRY_S,
             properties=(("schema", "1"), ("alert_id", letter.alert_id), ("seq", str(letter.seq))),
         )
+
+    def _still_refused(self) -> bool:
+        """Whether an alert that the broker refused still waits: one that it took says nothing about that one."""
+        if self._refused:
+            self._refused &= {letter.seq for letter in self.outbox.pending()}
+        return bool(self._refused)
