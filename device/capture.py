@@ -29,8 +29,8 @@ MAX_WIDTH = 1920
 """Wider pictures are shrunk here: no clip is wider (settings.Recorder.width), and it bounds the ring's memory."""
 
 LATE_S = 1.0
-"""A file that is behind its time by more goes on from now, as a camera would: to catch up in a hurry takes the processor
-from the loop that waits for the pictures."""
+"""A file that is behind its time by more goes on from now, as a camera would: to catch up in a hurry takes the
+processor from the loop that waits for the pictures."""
 
 LOOP_PAUSE_S = 1.5
 """Before a looped file starts again; above the sampler's gap, so that the cut is a new start and no movement."""
