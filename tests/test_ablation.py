@@ -60,7 +60,8 @@ def test_a_variant_is_trained_on_rendered_clips_alone(plan: Plan) -> None:
     said = command(variant("clips-quarter"), plan, resume=False)
     assert said[:3] == [sys.executable, "-m", "training.train"]
     text = " ".join(said)
-    assert "--synth synth --synth more --real 0 --steps 5 --threads 1 --network r2plus1d --seed 1 --max-clips 2" in text
+    assert "--synth synth --synth more --real 0 --steps 5 --threads 1 --batch 0" in text
+    assert "--network r2plus1d --seed 1 --max-clips 2" in text
     assert "--clips" not in said
     assert "--resume" not in said
     assert command(variant("no-grey"), plan, resume=True)[-3:] == ["--drop-channel", "grey", "--resume"]
@@ -89,6 +90,8 @@ def test_noise_is_what_two_seeds_of_the_baseline_differ_by() -> None:
 def test_the_page_has_a_row_a_variant_and_a_row_a_network(tmp_path: Path) -> None:
     found = [(variant(name), figures(name, 0.98)) for name in (BASELINE, SECOND_SEED, "tpool")]
     text = markdown(found, SETTINGS)
+    assert "Every variant: 5 steps on rendered" in text
+    assert "Every variant: 5 steps of 8 windows on rendered" in markdown(found, {**SETTINGS, "batch": 8})
     assert (
         "| `tpool` | 2-D network, temporal pooling | 0.980 / 0.980 | 0.50 / 0.50 | 0.75 / 0.75 | 1.00 / 1.00 "
         "| 0.7 / - | 1.2 / - |" in text

@@ -21,6 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--clips", type=Path, action="append", required=True, help="table of real clips; repeatable")
     add("--out", type=Path, default=Path("runs/ablation"), help="folder of all runs and of the report")
     add("--steps", type=int, required=True, help="optimizer steps of every variant")
+    add("--batch", type=int, default=0, help="windows in a batch, of 40 steps each (default: the usual shapes)")
     add("--only", default="", metavar="NAME,...", help=f"of {', '.join(v.name for v in VARIANTS)} (default: all)")
     add("--threads", type=int, default=2, help="CPU threads that train (default 2)")
     args = parser.parse_args(arguments)

@@ -34,7 +34,10 @@ SETTINGS: Final = "settings.json"
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is the same for all variants. clips: rendered clips there were when the comparison began."""
+    """What is the same for all variants.
+
+    clips: rendered clips there were when the comparison began. batch: windows in a batch, 0 for the usual shapes.
+    """
 
     out: Path
     synth: tuple[str, ...]
@@ -42,10 +45,17 @@ class Plan:
     steps: int
     clips: int
     threads: int
+    batch: int = 0
 
     def settings(self) -> dict[str, Any]:
         """What may not change between one call and the next, or the rows could not be compared."""
-        return {"synth": list(self.synth), "steps": self.steps, "clips": self.clips, "real_clips": len(self.real)}
+        return {
+            "synth": list(self.synth),
+            "steps": self.steps,
+            "batch": self.batch,
+            "clips": self.clips,
+            "real_clips": len(self.real),
+        }
 
 
 def command(variant: Variant, plan: Plan, resume: bool) -> list[str]:
@@ -53,7 +63,8 @@ def command(variant: Variant, plan: Plan, resume: bool) -> list[str]:
     said = [sys.executable, "-m", "training.train", "--out", str(plan.out / variant.name)]
     for folder in plan.synth:
         said += ["--synth", folder]
-    said += ["--real", "0", "--steps", str(plan.steps), "--threads", str(plan.threads), *variant.options(plan.clips)]
+    said += ["--real", "0", "--steps", str(plan.steps), "--threads", str(plan.threads), "--batch", str(plan.batch)]
+    said += variant.options(plan.clips)
     return [*said, "--resume"] if resume else said
 
 
@@ -107,11 +118,13 @@ def _report(plan: Plan) -> None:
 
 def planned(args: argparse.Namespace) -> Plan:
     """From the command line and, where the comparison was begun before, what it was begun with. Raises ValueError."""
-    if args.steps < 1 or args.threads < 1:
-        raise ValueError(f"--steps {args.steps} --threads {args.threads}: both are 1 or more")
+    if args.steps < 1 or args.threads < 1 or args.batch < 0:
+        raise ValueError(
+            f"--steps {args.steps} --threads {args.threads} --batch {args.batch}: 1 or more, 0 or more for the batch"
+        )
     clips = clips_there(args.out, args.synth)
     real = tuple(read_indexes(args.clips))
-    return Plan(args.out, tuple(map(str, args.synth)), real, args.steps, clips, args.threads)
+    return Plan(args.out, tuple(map(str, args.synth)), real, args.steps, clips, args.threads, args.batch)
 
 
 def begin(plan: Plan) -> None:

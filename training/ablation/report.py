@@ -43,7 +43,8 @@ def markdown(finished: Finished, settings: Mapping[str, Any]) -> str:
     lines = [
         "# Ablation",
         "",
-        f"Every variant: {settings['steps']} steps on rendered clips alone ({settings['clips']} in the folder), "
+        f"Every variant: {settings['steps']} steps{_batch(settings)} on rendered clips alone "
+        f"({settings['clips']} in the folder), "
         f"scored over {windows.falls} falls and {windows.windows} everyday windows of real clips, in rooms that none "
         "has seen. Delay: from balance lost to the level that 5 % of everyday windows exceed. Cells: raw / mean of "
         "0.5 s.",
@@ -56,6 +57,10 @@ def markdown(finished: Finished, settings: Mapping[str, Any]) -> str:
     lines += [_accuracy_row(variant, figures.accuracy) for variant, figures in finished]
     lines += ["", *_cost_table(finished)]
     return "\n".join(lines) + "\n"
+
+
+def _batch(settings: Mapping[str, Any]) -> str:
+    return f" of {settings['batch']} windows" if settings.get("batch") else ""
 
 
 def _accuracy_row(variant: Variant, accuracy: Sequence[Accuracy]) -> str:
