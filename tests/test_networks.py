@@ -23,6 +23,7 @@ from training.networks import (
     fold_batchnorm,
     parse_network,
 )
+from training.networks.layers import CausalConv
 from training.networks.tpool import TemporalPools
 from training.zoo.sheet import int8_outcome, settled
 
@@ -133,6 +134,20 @@ def test_states_are_four_dimensional_and_come_back_in_shape(network: FallNetwork
     for name, state in states.items():
         assert state.ndim == 4
         assert following[name].shape == state.shape
+
+
+@pytest.mark.parametrize(("dilation", "steps"), [(1, 20), (2, 40), (2, 21), (16, 20)])
+def test_a_dilated_convolution_over_time_is_what_the_plain_one_says(dilation: int, steps: int) -> None:
+    layer = CausalConv(8, 3, dilation).train()
+    x = torch.rand(3 * steps, 8, 2, 3).contiguous(memory_format=torch.channels_last)
+    plain = torch.zeros(3, steps, 2, 3, 8)
+    there = x.permute(0, 2, 3, 1).reshape(3, steps, 2, 3, 8)
+    for back in range(3):
+        ago = back * dilation
+        if ago < steps:
+            plain[:, ago:] += there[:, : steps - ago] * layer.conv.weight[:, 0, 2 - back, 0]
+    expected = layer.after(plain.reshape(3 * steps, 2, 3, 8).permute(0, 3, 1, 2))
+    torch.testing.assert_close(layer.window(x, 3), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_an_unknown_family_is_refused_by_name() -> None:

@@ -40,7 +40,11 @@ class ConvNorm(nn.Module):
         nn.init.kaiming_normal_(conv.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.norm(self.conv(x))
+        return self.after(self.conv(x))
+
+    def after(self, x: Tensor) -> Tensor:
+        """What follows the convolution."""
+        y: Tensor = self.norm(x)
         return y if self.linear else F.relu6(y)
 
     def fold(self) -> None:
@@ -66,9 +70,17 @@ class CausalConv(ConvNorm):
     def window(self, x: Tensor, batch: int) -> Tensor:
         """(batch * time, c, h, w) -> the same, each window with a past of zeros."""
         _, channels, height, width = x.shape
-        # Channels-last memory makes both views free of a copy.
-        view = x.permute(0, 2, 3, 1).reshape(batch, -1, height * width, channels).permute(0, 3, 1, 2)
-        y: Tensor = self(F.pad(view, (0, 0, self.reach, 0)))
+        # Channels-last memory makes every view free of a copy. Steps that are a dilation apart become neighbours, and
+        # the convolution an undilated one: its gradient takes a quarter of the time (oneDNN, 256 channels, 16 windows).
+        dilation = self.conv.dilation[0]
+        pixels = height * width
+        extra = -(x.shape[0] // batch) % dilation
+        timeline = F.pad(
+            x.permute(0, 2, 3, 1).reshape(batch, -1, pixels, channels), (0, 0, 0, 0, self.reach + extra, 0)
+        )
+        apart = timeline.reshape(batch, -1, dilation * pixels, channels).permute(0, 3, 1, 2)
+        y = F.conv2d(apart, self.conv.weight, self.conv.bias, groups=channels)
+        y = self.after(y.permute(0, 2, 3, 1).reshape(batch, -1, pixels, channels)[:, extra:].permute(0, 3, 1, 2))
         return y.permute(0, 2, 3, 1).reshape(-1, height, width, channels).permute(0, 3, 1, 2)
 
     def step(self, x: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
