@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from device.capture_process import OPEN_S, CaptureProcess
+from device.capture_process import OPEN_S, CaptureProcess, order_for
+from device.captures import Captures
 from device.clock import Clock, SystemClock
 from device.errors import FallwatchError
 from device.live_source import without_password
@@ -72,9 +73,18 @@ class Camera:
     """The unit's eye. One thread calls start, read and close; the properties may be read from any."""
 
     def __init__(
-        self, settings: CameraSettings, clock: Clock | None = None, *, step_s: float = STEP_S, loop: bool = False
+        self,
+        settings: CameraSettings,
+        clock: Clock | None = None,
+        *,
+        step_s: float = STEP_S,
+        loop: bool = False,
+        captures: Captures | None = None,
     ) -> None:
-        """step_s: seconds between two pictures that are looked at. loop: a file starts again at its end."""
+        """step_s: seconds between two pictures that are looked at. loop: a file starts again at its end.
+
+        captures: what several cameras share, ended by whoever made it; None makes one of its own.
+        """
         self.settings = settings
         self.state = CameraState.OPENING
         self.error = ""
@@ -84,6 +94,8 @@ class Camera:
         self._clock = clock or SystemClock()
         self._step_s = step_s
         self._loop = loop
+        self._shared = captures is not None
+        self._captures = captures or Captures()
         self._child: CaptureProcess | None = None
         self._failures = 0
         self._base = 0
@@ -102,9 +114,9 @@ class Camera:
 
     def close(self) -> None:
         """End the capture process; the camera may be started again."""
-        if self._child:
-            self._child.kill()
-            self._child = None
+        self._end_child()
+        if not self._shared:
+            self._captures.end()
 
     def read(self, timeout_s: float) -> Frame | None:
         """The newest frame, waited for at most timeout_s; None when there is none. Restarts what died on the way.
@@ -168,7 +180,7 @@ class Camera:
         """The process said its last word, or went without one."""
         if line["what"] == "ended":
             self.state = CameraState.ENDED
-            self.close()
+            self._end_child()
             return
         self._fail(line.get("error", "the capture process died"), password=line.get("password", False))
 
@@ -184,14 +196,22 @@ class Camera:
             self.error,
             wait,
         )
-        self.close()
+        self._end_child()
         self._due = self._clock.now() + wait
 
     def _begin(self) -> None:
-        self.close()
+        self._end_child()
         self._base, self._seq = self._base + self._seq, 0
-        self._child = CaptureProcess(self.settings, self._step_s, self._loop)
         self._heard = self._clock.now()
+        try:
+            self._child = CaptureProcess(self._captures, order_for(self.settings, self._step_s, self._loop))
+        except OSError as error:
+            self._fail(f"no capture process can be started ({error.strerror})")
+
+    def _end_child(self) -> None:
+        if self._child:
+            self._child.kill()
+            self._child = None
 
     def _patience_s(self) -> float:
         return self.settings.deadline_s if self._seq else max(OPEN_S, self.settings.deadline_s)
@@ -199,7 +219,7 @@ class Camera:
     @property
     def pipe(self) -> int | None:
         """A file descriptor that is readable when the capture process has said something; None while there is none."""
-        return self._child.pipe if self._child else None
+        return self._child.fileno() if self._child else None
 
     def due_s(self) -> float:
         """Seconds until `read` must be called even if nothing was said: to judge a silence, or to start again."""

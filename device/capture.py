@@ -1,16 +1,18 @@
 """The capture process: opens one source, takes its pictures, burns the privacy mask in, puts them into the ring.
 
-Only pictures that take a step of the network are converted: they are thinned to its grid right here. Started by
-device.camera with an order on stdin; answers with a JSON object a line on a pipe. It holds nothing that is needed
-later: whatever blocks in here is killed from outside. It ends when stdin closes, that is with its parent. There is one
-for every camera, so neither numpy nor OpenCV is imported where PyAV is enough: they would double its memory.
+Only pictures that take a step of the network are converted: they are thinned to its grid right here. Forked by
+device.capture_server for device.camera; its order comes on stdin, its answers go into a socket, a JSON object each. It
+holds nothing that is needed later: whatever blocks in here is killed from outside. It ends when stdin closes, that is
+with the unit. There is one for every camera, so neither numpy nor OpenCV is imported where PyAV is enough: they would
+double its memory.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-import signal
+import socket
 import threading
 import time
 from dataclasses import asdict, dataclass
@@ -41,7 +43,7 @@ class Order:
     """What the parent asks for.
 
     step_s: seconds between two pictures that are looked at. mask: polygons of [x, y], 0..1 from the top left.
-    decoder: of a stream, "" for software. memory, pipe: file descriptors.
+    decoder: of a stream, "" for software.
     """
 
     source: str
@@ -53,8 +55,6 @@ class Order:
     decoder: str
     mask: list[list[list[float]]]
     loop: bool
-    memory: int
-    pipe: int
 
     def line(self) -> bytes:
         """One line of JSON for stdin; never the command line, which everybody can read: an address holds a password."""
@@ -62,10 +62,11 @@ class Order:
 
 
 class Publisher:
-    """Pictures into the ring, words onto the pipe."""
+    """Pictures into the ring, words to the unit. memory: the ring's. unit: a socket that keeps messages apart."""
 
-    def __init__(self, order: Order) -> None:
-        self._order = order
+    def __init__(self, order: Order, memory: int, unit: socket.socket) -> None:
+        self._memory = memory
+        self._unit = unit
         self._burner = Burner(order.mask)
         self._ring: FrameRing | None = None
         self._reformatter = VideoReformatter()
@@ -74,13 +75,13 @@ class Publisher:
         self.grabbed = 0
 
     def say(self, what: str, **words: Any) -> None:
-        """One line that must arrive: waits for a slow parent."""
-        os.write(self._order.pipe, json.dumps({"what": what, **words}).encode() + b"\n")
+        """One word that must arrive: waits for a slow unit."""
+        self._unit.send(json.dumps({"what": what, **words}).encode())
 
     def opened(self, width: int, height: int, fps: float) -> None:
-        """Make the ring for pictures of this size and tell the parent."""
+        """Make the ring for pictures of this size and tell the unit."""
         width, height = shrunk_size(width, height)
-        self._ring = FrameRing(self._order.memory, width * height * BYTES_A_PIXEL)
+        self._ring = FrameRing(self._memory, width * height * BYTES_A_PIXEL)
         self.say("opened", width=width, height=height, fps=fps, slot_bytes=self._ring.slot_bytes)
 
     def publish(self, picture: av.VideoFrame, t: float, wall: float) -> None:
@@ -120,13 +121,10 @@ class Publisher:
         self._ring.end(self._seq)
         frame = {"what": "frame", "seq": self._seq, "t": t, "wall": wall, "width": width, "height": height}
         frame |= {"grid": self.grid.start, "grabbed": self.grabbed}
-        try:
-            os.set_blocking(self._order.pipe, False)
-            os.write(self._order.pipe, json.dumps(frame).encode() + b"\n")
-        except BlockingIOError:
-            pass  # A parent that does not listen misses pictures; the next line it reads names a newer one.
-        finally:
-            os.set_blocking(self._order.pipe, True)
+        with contextlib.suppress(
+            BlockingIOError
+        ):  # Who does not listen misses pictures; the next word names a newer one.
+            self._unit.send(json.dumps(frame).encode(), socket.MSG_DONTWAIT)
 
 
 def shrunk_size(width: int, height: int) -> tuple[int, int]:
@@ -209,43 +207,42 @@ def play(order: Order, publisher: Publisher) -> None:
         play_device(device, publisher)
 
 
-def run(order: Order) -> None:
-    """Play the source; whatever ends it is the last line on the pipe."""
-    publisher = Publisher(order)
+def run(order: Order, publisher: Publisher) -> None:
+    """Play the source; whatever ends it is the last word."""
     try:
         play(order, publisher)
     except (SourceError, FootageError) as error:
         publisher.say("failed", error=str(error), password=getattr(error, "password", False))
     except BrokenPipeError:
-        return  # The parent is gone.
+        return  # The unit is gone.
     except Exception as error:
-        # The process ends here whatever it was; a traceback would go nowhere, the parent says the sentence.
+        # The process ends here whatever it was; a traceback would go nowhere, the unit says the sentence.
         publisher.say("failed", error=f"the capture process failed: {type(error).__name__}: {error}", password=False)
 
 
-def die_with_parent() -> None:
-    """End this process at once when stdin closes: the parent is gone, or has let go."""
+def die_with_unit() -> None:
+    """End this process at once when stdin closes: the unit is gone, or has let go."""
 
     def wait() -> None:
         while os.read(0, 1024):
             pass
         os._exit(0)
 
-    threading.Thread(target=wait, name="parent", daemon=True).start()
+    threading.Thread(target=wait, name="unit", daemon=True).start()
 
 
-def read_order() -> Order:
-    """The order on stdin; ends the process when the parent closes before a whole line."""
+def read_order() -> Order | None:
+    """The order on stdin; None when the unit closes before a whole line."""
     line = b""
     while not line.endswith(b"\n"):
         if not (piece := os.read(0, 4096)):
-            raise SystemExit(0)
+            return None
         line += piece
     return Order(**json.loads(line))
 
 
-if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the unit, which then closes stdin.
-    todo = read_order()
-    die_with_parent()
-    run(todo)
+def main(memory: int, unit: socket.socket) -> None:
+    """All of a capture process, from its order on stdin to its last word."""
+    if order := read_order():
+        die_with_unit()
+        run(order, Publisher(order, memory, unit))

@@ -1,4 +1,4 @@
-"""One capture process as its parent sees it: what it says, its pictures, and its end, which is always in our hands."""
+"""One capture process as the unit sees it: what it says, its pictures, and its end, which is always in our hands."""
 
 from __future__ import annotations
 
@@ -6,84 +6,75 @@ import contextlib
 import json
 import logging
 import os
-import subprocess
-import sys
+import select
+import signal
+import socket
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-import device
 from device.capture import Order
+from device.captures import REAP_S, Captures
 from device.frame_ring import FrameRing, make_memory
 from device.settings import Camera as CameraSettings
 
 log = logging.getLogger(__name__)
 
 OPEN_S = 15.0
-"""Until the first frame: Python and OpenCV start, FFmpeg reads a stream for up to 5 s to know it (its analyzeduration),
+"""Until the first frame: Python and PyAV start, FFmpeg reads a stream for up to 5 s to know it (its analyzeduration),
 then waits for a key frame. The deadline of the settings holds from the first frame on."""
 
-REAP_S = 1.0
-"""A killed process is gone within this, unless it hangs in the kernel; then it is left behind."""
+WORD_BYTES = 65536
+"""Far more than any word is long."""
 
 
 class CaptureProcess:
-    """A running device.capture with its pipe and its ring. pipe: readable when it has said something."""
+    """A running device.capture with its words and its ring. pid: None until it has been announced."""
 
-    def __init__(self, settings: CameraSettings, step_s: float, loop: bool) -> None:
-        """step_s: seconds between two pictures that are looked at; others are not converted."""
-        self._memory = make_memory()
-        self.pipe, theirs = os.pipe()
-        os.set_blocking(self.pipe, False)
-        order = Order(
-            source=settings.source,
-            width=settings.width,
-            height=settings.height,
-            fps=settings.fps,
-            open_s=max(settings.deadline_s, OPEN_S / 2),
-            step_s=step_s,
-            decoder=settings.decoder,
-            mask=[[list(point) for point in polygon] for polygon in settings.mask],
-            loop=loop,
-            memory=self._memory,
-            pipe=theirs,
-        )
-        try:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "device.capture"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,  # FFmpeg writes addresses with passwords there.
-                env=_environment(),
-                pass_fds=(self._memory, theirs),
-                start_new_session=True,  # Ctrl-C is for the unit.
-            )
-        finally:
-            os.close(theirs)
-        self.pid = self._process.pid
-        with contextlib.suppress(BrokenPipeError):  # A process that died at once is told by its pipe.
-            stdin = self._process.stdin
-            assert stdin is not None
-            stdin.write(order.line())
-            stdin.flush()
+    def __init__(self, captures: Captures, order: Order) -> None:
+        """Have it started by `captures`; returns at once. Raises OSError where nothing can be started."""
+        self.pid: int | None = None
+        self._captures = captures
+        self._handle: int | None = None
         self._ring: FrameRing | None = None
-        self._rest = b""
+        self._memory = make_memory()
+        theirs_order, self._order = os.pipe()
+        self._words, theirs_words = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._words.setblocking(False)
+        try:
+            captures.start(theirs_order, self._memory, theirs_words.fileno())
+        except OSError:
+            self._let_go()
+            raise
+        finally:
+            os.close(theirs_order)
+            theirs_words.close()
+        with contextlib.suppress(BrokenPipeError):  # A process that died at once is told by its words.
+            os.write(self._order, order.line())
+
+    def fileno(self) -> int:
+        """Readable when it has said something."""
+        return self._words.fileno()
 
     def lines(self) -> Iterator[dict[str, Any]]:
-        """What it has said since; ends with {"what": "gone"} when it has closed its pipe."""
+        """What it has said since; ends with {"what": "gone"} when there is nobody to say more."""
         while True:
             try:
-                piece = os.read(self.pipe, 65536)
+                word, handles, _, _ = socket.recv_fds(self._words, WORD_BYTES, 1, socket.MSG_CMSG_CLOEXEC)
             except BlockingIOError:
                 return
-            if not piece:
+            except ConnectionError:
+                word, handles = b"", []
+            if not word:
                 yield {"what": "gone"}
                 return
-            *whole, self._rest = (self._rest + piece).split(b"\n")
-            yield from (json.loads(line) for line in whole)
+            said = json.loads(word)
+            if handles:
+                self.pid, self._handle = said["pid"], handles[0]
+            else:
+                yield said
 
     def map_ring(self, slot_bytes: int) -> None:
         """Look into its ring; it has said how large its slots are."""
@@ -106,20 +97,45 @@ class CaptureProcess:
         return self._ring is not None and self._ring.whole(seq)
 
     def kill(self) -> None:
-        """End it, whatever it is doing, and let go of everything shared with it."""
-        self._process.kill()
-        try:
-            self._process.wait(REAP_S)
-        except subprocess.TimeoutExpired:
+        """End it, whatever it is doing, and let go of everything shared with it.
+
+        One that has not even been announced ends by itself as soon as it is started, and what should have started it is
+        not trusted any more.
+        """
+        for _ in self.lines():
+            pass
+        if self._handle is None:
+            self._captures.end()
+        elif not _killed(self._handle):
             log.error("capture process %d hangs in the kernel and cannot be killed; a new one is started", self.pid)
-        if self._process.stdin is not None:
-            with contextlib.suppress(BrokenPipeError):
-                self._process.stdin.close()
-        os.close(self.pipe)
-        os.close(self._memory)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        self._words.close()
+        for descriptor in (self._order, self._memory, self._handle):
+            if descriptor is not None:
+                os.close(descriptor)
 
 
-def _environment() -> dict[str, str]:
-    """The child finds this very package, installed or not."""
-    home = str(Path(device.__file__).parent.parent)
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (home, os.environ.get("PYTHONPATH"))))}
+def order_for(settings: CameraSettings, step_s: float, loop: bool) -> Order:
+    """What a camera of these settings is asked for. step_s: seconds between two pictures that are looked at."""
+    return Order(
+        source=settings.source,
+        width=settings.width,
+        height=settings.height,
+        fps=settings.fps,
+        open_s=max(settings.deadline_s, OPEN_S / 2),
+        step_s=step_s,
+        decoder=settings.decoder,
+        mask=[[list(point) for point in polygon] for polygon in settings.mask],
+        loop=loop,
+    )
+
+
+def _killed(handle: int) -> bool:
+    """Kill the process that a handle stands for; whether it is gone within REAP_S."""
+    with contextlib.suppress(ProcessLookupError):
+        signal.pidfd_send_signal(handle, signal.SIGKILL)
+    waiting = select.poll()
+    waiting.register(handle, select.POLLIN)
+    return bool(waiting.poll(1000 * REAP_S))

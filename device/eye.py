@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from device.camera import Camera
+from device.captures import Captures
 from device.card import Card
 from device.clock import Clock
 from device.event_writer import EventWriter
@@ -29,6 +30,7 @@ class Shared:
     bundle_sha256: str
     writer: EventWriter
     clock: Clock
+    captures: Captures
 
 
 class Eye:
@@ -38,7 +40,7 @@ class Eye:
         """view: the unit's settings as this camera sees them (Settings.views)."""
         self.settings = view
         self.id, self.room = view.camera.id, view.unit.room
-        self.camera = Camera(view.camera, shared.clock, step_s=shared.card.input.step_s)
+        self.camera = Camera(view.camera, shared.clock, step_s=shared.card.input.step_s, captures=shared.captures)
         self.watch = Watch(network, Incidents(policy_of(view, shared.card.thresholds)))
         self.recorder = Recorder(view, shared.card, shared.bundle_sha256, shared.writer)
         self.pulse = Pulse()

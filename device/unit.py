@@ -17,6 +17,7 @@ import cv2
 
 from device.alerts import alert_for
 from device.camera import CameraState, wait_for_any
+from device.captures import Captures
 from device.card import CARD_FILE, sha256
 from device.clock import Clock
 from device.event_writer import EventWriter
@@ -74,7 +75,8 @@ class Unit:
         self.outbox.begin(clock.wall(), clock.now())
         self.ringing = Ringing(self.outbox)
         self.writer = EventWriter(settings.store)
-        shared = Shared(runners[0].card, sha256(bundle / CARD_FILE), self.writer, clock)
+        self.captures = Captures()
+        shared = Shared(runners[0].card, sha256(bundle / CARD_FILE), self.writer, clock, self.captures)
         self.eyes = [Eye(view, runner, shared) for view, runner in zip(views, runners, strict=True)]
         self.supervisor = Supervisor()
         self.faults = Faults()
@@ -239,6 +241,7 @@ class Unit:
         self.supervisor.stopping("stopped")
         for eye in self.eyes:
             eye.camera.close()
+        self.captures.end()
         for eye in self.eyes:
             eye.recorder.close()
         self.writer.close(CLOSE_S)

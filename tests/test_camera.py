@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import av
@@ -30,6 +31,8 @@ from device.camera import (
     probe,
 )
 from device.capture import LOOP_PAUSE_S, MAX_WIDTH, shrunk_size
+from device.capture_process import CaptureProcess, order_for
+from device.captures import Captures
 from device.clip import Picture, make_clip, to_jpeg
 from device.decode import pictures
 from device.footage import read_footage
@@ -94,6 +97,10 @@ def is_running(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+def is_lost(camera: Camera) -> bool:
+    return camera.state is CameraState.LOST
 
 
 # A file as a camera
@@ -194,21 +201,127 @@ def test_a_killed_capture_process_comes_back_every_time_and_leaves_nothing_open(
         assert len(os.listdir("/proc/self/fd")) == open_files
 
 
-def test_the_capture_process_goes_when_the_unit_is_killed(footage: Path) -> None:
+def test_all_processes_go_when_the_unit_is_killed(footage: Path) -> None:
     unit = (
-        "import sys; from device.camera import Camera; from device.settings import Camera as S\n"
-        "camera = Camera(S(source=sys.argv[1]), loop=True); camera.start()\n"
-        "while camera.read(1) is None: pass\n"
-        "print(camera.pid, flush=True)\n"
-        "while True: camera.read(1)\n"
+        "import sys; from device.camera import Camera; from device.captures import Captures\n"
+        "from device.settings import Camera as S\n"
+        "captures = Captures(); cameras = [Camera(S(source=sys.argv[1]), loop=True, captures=captures) for _ in '12']\n"
+        "for camera in cameras: camera.start()\n"
+        "for camera in cameras:\n"
+        "    while camera.read(1) is None: pass\n"
+        "print(captures.pid, *(camera.pid for camera in cameras), flush=True)\n"
+        "while True: cameras[0].read(1)\n"
     )
     command = [sys.executable, "-c", unit, str(footage)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=REPO) as process:
         assert process.stdout is not None
-        pid = int(process.stdout.readline())
-        assert is_running(pid)
+        pids = [int(pid) for pid in process.stdout.readline().split()]
+        assert len(pids) == 3
+        assert all(is_running(pid) for pid in pids)
         process.kill()
-        eventually(lambda: not is_running(pid))
+        eventually(lambda: not any(is_running(pid) for pid in pids))
+
+
+# Several cameras, one server
+
+
+@contextmanager
+def two_watching(footage: Path) -> Iterator[tuple[Captures, Camera, Camera]]:
+    captures = Captures()
+    asked = CameraSettings(source=str(footage))
+    one, other = (Camera(asked, loop=True, captures=captures) for _ in range(2))
+    try:
+        for camera in (one, other):
+            camera.start()
+        for camera in (one, other):
+            next_frame(camera)
+        yield captures, one, other
+    finally:
+        for camera in (one, other):
+            camera.close()
+        captures.end()
+
+
+def test_what_capture_processes_are_made_of_lies_in_memory_once(footage: Path) -> None:
+    with two_watching(footage) as (captures, one, other):
+        assert len(os.listdir(f"/proc/{captures.pid}/task")) == 1  # a fork takes no other thread along, nor its locks
+        for camera in (one, other):
+            rows = dict(row.split(":") for row in Path(f"/proc/{camera.pid}/smaps_rollup").read_text().splitlines()[1:])
+            # Written to before the fork and shared since: what a process of its own would have to itself, 8 MB here.
+            assert int(rows["Shared_Dirty"].split()[0]) > 4000
+
+
+def test_a_camera_that_dies_takes_nothing_of_the_others_and_holds_nothing_of_theirs(footage: Path) -> None:
+    with two_watching(footage) as (_, one, other):
+        held = [len(os.listdir(f"/proc/{camera.pid}/fd")) for camera in (one, other)]
+        assert held[0] == held[1]
+        for dies, stays in ((one, other), (other, one)):
+            killed, kept = dies.pid, stays.pid
+            assert killed is not None
+            os.kill(killed, signal.SIGKILL)
+            read_until(dies, partial(is_lost, dies), 3.0)  # told by its words, long before its silence is judged
+            assert "the capture process died" in dies.error
+            next_frame(stays)
+            assert stays.pid == kept
+            next_frame(dies)
+            assert dies.pid not in (killed, kept)
+        assert (one.restarts, other.restarts) == (1, 1)
+
+
+def test_no_camera_notices_that_the_server_died_and_the_next_start_brings_another(footage: Path) -> None:
+    with two_watching(footage) as (captures, one, other):
+        server, before = captures.pid, (one.pid, other.pid)
+        assert server is not None
+        os.kill(server, signal.SIGKILL)
+        eventually(lambda: not is_running(server))
+        assert next_frame(one).id < next_frame(one).id
+        assert next_frame(other).id < next_frame(other).id
+        assert (one.pid, other.pid) == before
+        os.kill(one.pid or 0, signal.SIGKILL)
+        read_until(one, lambda: one.state is CameraState.LOST)
+        next_frame(one)
+        assert captures.pid not in (None, server)
+        assert (one.restarts, other.restarts) == (1, 0)
+
+
+def test_a_server_that_hangs_is_not_asked_again(footage: Path) -> None:
+    captures, order = Captures(), order_for(CameraSettings(source=str(footage)), 0.1, True)
+    first = CaptureProcess(captures, order)
+    eventually(lambda: list(first.lines()) and first.pid)
+    hung = captures.pid
+    assert hung is not None
+    os.kill(hung, signal.SIGSTOP)
+    never = CaptureProcess(captures, order)
+    assert list(never.lines()) == []
+    assert never.pid is None
+    never.kill()
+    assert not is_running(hung)
+    assert is_running(first.pid or 0)
+    again = CaptureProcess(captures, order)
+    eventually(lambda: list(again.lines()) and again.pid)
+    pids = [first.pid, again.pid]
+    for process in (first, again):
+        process.kill()
+    captures.end()
+    assert not any(is_running(pid or 0) for pid in pids)
+
+
+def test_where_no_process_can_be_started_the_camera_says_so_and_tries_again(
+    footage: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as broken:
+        broken.setattr(sys, "executable", "/nowhere/python")
+        camera = Camera(CameraSettings(source=str(footage)), loop=True)
+        open_files = len(os.listdir("/proc/self/fd"))
+        camera.start()
+        assert camera.state is CameraState.REFUSED
+        assert "no capture process can be started (No such file or directory)" in camera.error
+        assert len(os.listdir("/proc/self/fd")) == open_files
+    try:
+        next_frame(camera)
+        assert camera.restarts == 1
+    finally:
+        camera.close()
 
 
 @pytest.mark.parametrize(
@@ -360,7 +473,8 @@ def test_a_picture_that_was_overwritten_is_not_handed_on() -> None:
 def test_the_capture_process_of_a_stream_or_a_file_carries_neither_numpy_nor_opencv() -> None:
     """They would double the memory that every further camera costs."""
     program = (
-        "import sys, device.capture; print([name for name in ('numpy', 'cv2', 'pydantic') if name in sys.modules])"
+        "import sys, device.capture_server\n"
+        "print([name for name in ('numpy', 'cv2', 'pydantic') if name in sys.modules])"
     )
     found = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, cwd=REPO, check=True)
     assert found.stdout.strip() == "[]"
