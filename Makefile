@@ -45,7 +45,6 @@ check:
 
 bench:
 	@bash deploy/prepare.sh test
-	@$(BIN)/python -m quantize.bench
 	@$(BIN)/fallwatch bench $(BENCH_ARGS)
 	@$(BIN)/python -m deploy.bench
 

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from deploy.bench.__main__ import Entry, compare, markdown
+from deploy.bench.__main__ import Entry, compare, entries, markdown
 from deploy.bench.architectures import MobileNetV2, MobileNetV3Large, R2Plus1D18
+from deploy.bench.ours import STEPS
 from device.bench import loop, machine, report
 from device.bench.source import ENCODED_S, FPS, HEIGHT, WIDTH, make_source
 from device.bench.watched import Order
@@ -153,6 +154,24 @@ def test_rivals_take_turns_and_the_slower_one_shows_as_many_times_the_first() ->
     assert 4.0 < rows[1].ms / rows[0].ms < 25.0
     assert markdown(rows, 5).splitlines()[-1].startswith("| 2000000 | loop |")
     assert all(row.process is not None and row.process.poll() is not None for row in rows)
+
+
+def test_our_own_step_is_timed_in_every_form_and_without_torch_in_those_that_need_none(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    every = [row.command[-1] for row in entries(Path("film"), rivals=False)]
+    assert every == [*STEPS, "pipeline"]
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert [row.command[-1] for row in entries(Path("film"), rivals=False)] == [
+        "int8",
+        "onnx-int8",
+        "onnx-float",
+        "pipeline",
+    ]
+    assert "no torch here" in capsys.readouterr().err
+    picture = np.random.default_rng(1).integers(0, 255, (72, 96, 3)).astype(np.uint8)
+    for form in ("int8", "onnx-int8", "onnx-float", "torch"):
+        assert np.sum(STEPS[form](shipped_bundle())(picture)) == pytest.approx(1.0, abs=1e-5)
 
 
 def test_a_rival_that_dies_is_named_with_the_command_to_try() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import os
 import statistics
@@ -90,14 +91,11 @@ def mediapipe_python() -> Path:
 
 
 def entries(film: Path, rivals: bool) -> list[Entry]:
-    """Every row of the table; without MediaPipe where it cannot be installed."""
-    own = Path(sys.executable)
-    ours = ["-m", "deploy.bench.ours", str(film)]
-    rows = [
-        Entry("fallwatch step, int8", "picture", 200, own, [*ours, "int8"]),
-        Entry("fallwatch step, float", "picture", 200, own, [*ours, "float"]),
-        Entry("fallwatch, film to incident", "step", 60, own, [*ours, "pipeline"]),
-    ]
+    """Every row of the table; without MediaPipe where it cannot be installed, without torch where it is not."""
+    torch = importlib.util.find_spec("torch") is not None
+    if not torch:
+        print("no torch here; its rows are left out (pip install 'fallwatch[quantize]')", file=sys.stderr)
+    rows = _ours(film, torch)
     if not rivals:
         return rows
     try:
@@ -108,13 +106,24 @@ def entries(film: Path, rivals: bool) -> list[Entry]:
         ]
     except FallwatchError as error:
         print(error, file=sys.stderr)
-    torch = ["-m", "deploy.bench.rival_torch"]
-    return [
-        *rows,
-        Entry("R(2+1)D-18, float, torch", "clip of 16", 1, own, [*torch, "r2plus1d_18"]),
-        Entry("MobileNetV2, float, torch", "picture", 4, own, [*torch, "mobilenet_v2"]),
-        Entry("MobileNetV3-Large, float, torch", "picture", 6, own, [*torch, "mobilenet_v3_large"]),
+    own, script = Path(sys.executable), ["-m", "deploy.bench.rival_torch"]
+    drawn = [
+        Entry("R(2+1)D-18, float, torch", "clip of 16", 1, own, [*script, "r2plus1d_18"]),
+        Entry("MobileNetV2, float, torch", "picture", 4, own, [*script, "mobilenet_v2"]),
+        Entry("MobileNetV3-Large, float, torch", "picture", 6, own, [*script, "mobilenet_v3_large"]),
     ]
+    return [*rows, *(drawn if torch else [])]
+
+
+def _ours(film: Path, torch: bool) -> list[Entry]:
+    """Our own step in every form, int8 on the unit's runtime first, and the whole loop."""
+    own, script = Path(sys.executable), ["-m", "deploy.bench.ours", str(film)]
+    forms = [("int8", "int8"), ("int8, ONNX Runtime", "onnx-int8"), ("float, ONNX Runtime", "onnx-float")]
+    if torch:
+        forms[1:1] = [("float", "float")]
+        forms.append(("float, torch", "torch"))
+    rows = [Entry(f"fallwatch step, {name}", "picture", 200, own, [*script, form]) for name, form in forms]
+    return [*rows, Entry("fallwatch, film to incident", "step", 60, own, [*script, "pipeline"])]
 
 
 def compare(rows: list[Entry], rounds: int) -> None:

@@ -1,9 +1,10 @@
-"""Fallwatch's own part in the comparison: the int8 step, the float step, and the whole road from film to incidents.
+"""Fallwatch's own part in the comparison: its step on every runtime and in float, and the road from film to incidents.
 
-    python -m deploy.bench.ours FILM {int8 | float | pipeline}
+    python -m deploy.bench.ours FILM {int8 | float | onnx-int8 | onnx-float | torch | pipeline}
 
-pipeline: every picture of the film decoded, ten a second converted, differenced, scored, judged and kept by the
-recorder as JPEG; one item is one step.
+float: of the bundle where it has a float flatbuffer, else of the same shape with drawn weights, which needs torch; torch:
+drawn weights. pipeline: every picture of the film decoded, ten a second converted, differenced, scored, judged and kept
+by the recorder as JPEG; one item is one step.
 """
 
 from __future__ import annotations
@@ -17,20 +18,24 @@ from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from deploy.bench.worker import serve
-from device.card import CARD_FILE, sha256, shipped_bundle
+from device.card import CARD_FILE, read_card, sha256, shipped_bundle
 from device.footage import read_footage
 from device.grid import Grid
 from device.incidents import Incidents, policy_of
 from device.loop import Watch
+from device.preprocess import CHANNELS
 from device.recorder import Recorder
 from device.records import Frame
-from device.runner import open_runner
+from device.runner import ONNX_FILE, ONNX_FLOAT_FILE, OnnxStep, open_runner
 from device.settings import Settings, Store
 
+OneStep = Callable[[NDArray[np.uint8]], Any]
 
-def steps_of(step: Callable[[Any], Any], shape: tuple[int, ...]) -> Callable[[int], None]:
+
+def steps_of(step: OneStep, shape: tuple[int, ...]) -> Callable[[int], None]:
     """Work that steps over random pictures: their content makes no difference to the time."""
     rng = np.random.default_rng(0)
     pictures = itertools.cycle([rng.integers(0, 256, shape, dtype=np.uint8) for _ in range(8)])
@@ -42,13 +47,46 @@ def steps_of(step: Callable[[Any], Any], shape: tuple[int, ...]) -> Callable[[in
     return work
 
 
-def float_step() -> Callable[[Any], Any]:
-    """Our own network in float on the same runtime."""
-    from quantize.export import step_of, to_tflite
+def float_step(bundle: Path) -> OneStep:
+    """Our own network in float on the unit's runtime: the bundle's, else one of the same shape with drawn weights."""
+    from quantize.bundle import TFLITE_FLOAT_FILE
+    from quantize.export import to_tflite
     from quantize.steppers import FloatStep
+
+    given = bundle / TFLITE_FLOAT_FILE
+    return FloatStep(given.read_bytes() if given.exists() else to_tflite(drawn())).step
+
+
+def torch_step(_bundle: Path) -> OneStep:
+    """The same shape in torch, float, one thread."""
+    import torch
+
+    from quantize.steppers import TorchStep
+
+    torch.set_num_threads(1)
+    return TorchStep(drawn()).step
+
+
+def drawn() -> Any:
+    """The step of a network of the shipped shape; its weights make no difference to the time."""
+    from quantize.export import step_of
     from training.networks import NetworkConfig, build
 
-    return FloatStep(to_tflite(step_of(build(NetworkConfig())))).step
+    return step_of(build(NetworkConfig()))
+
+
+def onnx_step(file: str) -> Callable[[Path], OneStep]:
+    """A file of the bundle on ONNX Runtime's CPU provider."""
+    return lambda bundle: OnnxStep((bundle / file).read_bytes()).step
+
+
+STEPS: dict[str, Callable[[Path], OneStep]] = {
+    "int8": lambda bundle: open_runner(bundle).step,
+    "float": float_step,
+    "onnx-int8": onnx_step(ONNX_FILE),
+    "onnx-float": onnx_step(ONNX_FLOAT_FILE),
+    "torch": torch_step,
+}
 
 
 def film_for_ever(film: str, step_s: float) -> Iterator[Frame]:
@@ -87,12 +125,13 @@ def pipeline(film: str, folder: Path) -> Callable[[int], None]:
 
 def main() -> None:
     film, what = sys.argv[1:3]
-    runner = open_runner(shipped_bundle())
-    with tempfile.TemporaryDirectory(prefix="fallwatch-bench-") as folder:
-        if what == "pipeline":
+    bundle = shipped_bundle()
+    if what == "pipeline":
+        with tempfile.TemporaryDirectory(prefix="fallwatch-bench-") as folder:
             serve(pipeline(film, Path(folder)), 40)
-        else:
-            serve(steps_of(runner.step if what == "int8" else float_step(), runner.picture), 60)
+    else:
+        size = read_card(bundle).input
+        serve(steps_of(STEPS[what](bundle), (size.height, size.width, CHANNELS)), 60)
 
 
 if __name__ == "__main__":
