@@ -14,6 +14,7 @@ from deploy.bench.__main__ import Entry, compare, entries, markdown
 from deploy.bench.architectures import MobileNetV2, MobileNetV3Large, R2Plus1D18
 from deploy.bench.ours import STEPS
 from device.bench import loop, machine, report
+from device.bench.latency import ALERT_S, ALERTS
 from device.bench.source import ENCODED_S, FPS, HEIGHT, WIDTH, make_source
 from device.bench.watched import Order
 from device.card import shipped_bundle
@@ -85,6 +86,13 @@ def test_the_network_is_timed_on_every_runtime_that_is_here(capsys: pytest.Captu
     assert 0.0 < found["int8"]["share"] < 1.5
     assert found["int8"]["gmac_s"] == pytest.approx(found["model"]["mmac"] / found["network"][0]["cpu_ms"], rel=0.01)
     assert found["machine"]["cores"] >= 1
+
+
+def test_alerts_are_timed_one_by_one_through_disk_and_broker(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "--only", "alert", "--json"]) == 0
+    took = json.loads(capsys.readouterr().out)["latency"]
+    assert took["alerts"] == ALERTS
+    assert 0.0 < took["median_ms"] <= took["p95_ms"] <= took["worst_ms"] < 1000.0 * ALERT_S
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from device.mqtt import Courier, LinkState, send_test, send_waiting
 from device.mqtt import courier as courier_module
 from device.mqtt import link as link_module
 from device.mqtt import window as window_module
-from device.mqtt.link import LinkError, tls_context
+from device.mqtt.link import Link, LinkError, tls_context
 from device.mqtt.truths import worth_telling
 from device.outbox import Outbox, active_alert
 from device.payloads import validate
@@ -647,3 +647,13 @@ def test_an_alert_is_on_its_way_as_soon_as_it_is_on_disk(broker: Mosquitto, unit
             events(listener, number + 1)
         eventually(lambda: outbox.waiting() == 0)
         assert [one["seq"] for one in events(listener, 20)] == list(range(1, 21))
+
+
+def test_no_small_message_waits_for_the_one_before_it() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        link = Link(Mqtt(host="127.0.0.1", port=server.getsockname()[1]), "u", lambda message: None)
+        link.open()
+        line = link._client.socket()
+        assert isinstance(line, socket.socket)
+        assert line.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0
+        link.drop()

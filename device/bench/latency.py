@@ -1,4 +1,8 @@
-"""From confirmed to the people: an alert through outbox, courier and broker to a listening desk, one after another."""
+"""From confirmed to the people: an alert through outbox, courier and broker to a listening desk, one after another.
+
+Each begins when the receipts of the one before are on disk: a house has an alert a day and not a burst of them, and in
+a burst every alert waits for the disk to take the receipts of the last.
+"""
 
 from __future__ import annotations
 
@@ -25,6 +29,7 @@ from device.settings import Mqtt, Settings, Store, Unit
 ALERTS = 30
 CONNECT_S = 15.0
 ALERT_S = 10.0
+LOOK_S = 0.01
 
 
 def time_alerts(mqtt: Mqtt, folder: Path, said: Callable[[str], None]) -> dict[str, Any]:
@@ -53,6 +58,7 @@ def time_alerts(mqtt: Mqtt, folder: Path, said: Callable[[str], None]) -> dict[s
             for n in range(ALERTS):
                 said(f"alert {n + 1} of {ALERTS}")
                 taken.append(_one(outbox, courier, heard))
+                _settled(outbox)
         finally:
             courier.stop()
     return {
@@ -83,3 +89,12 @@ def _one(outbox: Outbox, courier: Courier, heard: queue.Queue[tuple[str, float]]
             raise FallwatchError(f"an alert did not come back from the broker within {ALERT_S:.0f} s") from None
         if identity == incident.id:
             return 1000.0 * (at - t)
+
+
+def _settled(outbox: Outbox) -> None:
+    """Wait until broker and desk have said that they have it, and the disk knows."""
+    end = time.monotonic() + ALERT_S
+    while outbox.unsent_count() or outbox.unheard_count():
+        if time.monotonic() > end:
+            raise FallwatchError(f"the receipt of an alert did not come within {ALERT_S:.0f} s")
+        time.sleep(LOOK_S)
