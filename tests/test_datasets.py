@@ -92,6 +92,20 @@ def test_the_times_of_gmdcsa24_are_read_as_they_are_written() -> None:
     onto = ("Falling backward on the bed [Night]", "Standing on the bed to falling (LS) on the bed")
     off = ("Falling (LS) from the bed to the floor", "Sitting on the bed then falling on the floor")
     assert [bool(FALLS_ON_BED.search(text)) for text in (*onto, *off)] == [True, True, False, False]
+    assert not FALLS_ON_BED.search("Falling (FW)to the floor from sitting on the bed")
+
+
+def test_a_bracket_that_was_never_closed_loses_no_time() -> None:
+    assert actions("11.mp4,10,Night,shirt,falls,Falling (BW[5.9 to 10]; Walking[0 to 1.3]") == [
+        ("falling (bw", 5.9, 10.0), ("walking", 0.0, 1.3)]  # fmt: skip
+    open_one = "04.mp4,10,Day,shirt,picks, Standing[2.4 to 3.6; 6.6 to 7.9; Walking[3.6 to 5.2]"
+    assert actions(open_one) == [("standing", 2.4, 3.6), ("standing", 6.6, 7.9), ("walking", 3.6, 5.2)]
+
+
+def test_who_picks_something_up_while_standing_may_be_low(tmp_path: Path) -> None:
+    line = "01.mp4,04, Day,shirt,Picking up a pen and writing,Standing[0 to 2]; Writing[2 to 4]; Sitting[2 to 4]"
+    everyday = table("gmdcsa24", gmdcsa24(tmp_path / "set", adl_line=line))["s3_ADL_01"]
+    assert everyday.spans == (Span(0.0, 2.0, (UPRIGHT, LOW)), Span(2.0, 4.0, (SEATED, LOW)))
 
 
 @pytest.mark.parametrize(
@@ -330,6 +344,50 @@ def test_the_rest_after_a_fall_by_hand() -> None:
 
 def test_what_is_refused_says_which_and_why() -> None:
     assert str(Refused("a.mp4", "no video")) == "a.mp4: no video"
+
+    assert str(Refused("a.mp4", "a.mp4: no video")) == "a.mp4: no video"
+
+
+def broken(name: str, folder: Path) -> tuple[Path, str]:
+    """A set whose table of labels is broken: that table, and how its lines look when they are not."""
+    if name == "omnifall":
+        return omnifall(folder) / "labels" / "le2i.csv", "Home_01/video_1,1,1.5,2.5,0,1,le2i"
+    if name == "urfd":
+        return urfall(folder) / "urfall-cam0-falls.csv", "fall-01,1,-1,0.5"
+    return upfall(folder, {3: [7, 3, 3, 11]}) / "CompleteDataSet.csv", "2018-07-04T12:04:10,0.1,2,3,1,7"
+
+
+@pytest.mark.parametrize("name", ["omnifall", "urfd", "upfall"])
+def test_a_table_of_labels_that_is_damaged_is_named_with_its_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    labels, line = broken(name, tmp_path / "set")
+    whole = labels.read_bytes()
+    for harm in (line[:8].encode(), b"\xff\xfe\x00" + line[4:9].encode(), b"9,9,inf"):
+        labels.write_bytes(whole + b"\n" + harm)
+        count = len(labels.read_bytes().splitlines())
+        assert f"{labels} line {count}: not `" in refusal(name, labels.parents[name == "omnifall"], capsys)
+    labels.write_bytes(whole + b"\n" + b"9" * 200_000 + b"," + line.encode())
+    assert f"{labels}: cannot be read to its end (field larger" in refusal(
+        name, labels.parents[name == "omnifall"], capsys
+    )
+
+
+def test_a_video_of_omnifall_with_a_torn_line_is_left_out(tmp_path: Path) -> None:
+    folder = omnifall(tmp_path / "set")
+    film(folder / "le2i" / "Home_01" / "video_2.mp4")
+    with (folder / "labels" / "le2i.csv").open("a", encoding="utf-8") as labels:
+        labels.write("\nHome_01/video_2,0,0.0,1.0,0,1,le2i\nHome_01/video_2,1,1.0")
+    assert list(table("omnifall", folder, "--skip-refused")) == ["Home_01_video_1"]
+
+
+def test_omnifall_videos_lie_where_its_own_tool_puts_them(tmp_path: Path) -> None:
+    folder = omnifall(tmp_path / "set")
+    place = folder / "le2i" / "video" / "Home_01"
+    place.mkdir(parents=True)
+    (folder / "le2i" / "Home_01" / "video_1.mp4").rename(place / "video_1.mp4")
+    (clip,) = table("omnifall", folder).values()
+    assert clip.path == place / "video_1.mp4"
 
 
 def gone(folder: Path) -> None:

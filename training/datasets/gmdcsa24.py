@@ -22,18 +22,25 @@ POSTURES: Final[dict[str, tuple[str, ...]]] = {
     "eating": (),
     "exercising": (),
     "reading": (),
+    "writing": (),
 }
 """Activity -> labels that are right during it; none where it says nothing of the posture. Some sit on the floor."""
+
+BENDS: Final = re.compile(r"\b(?:pick|bend|stretch|yoga|exercis)", re.IGNORECASE)
+"""Descriptions of clips in which `Standing` and `Walking` take in a bow: picking something up, a forward bend."""
 
 ROOMS: Final = {"1": "G-A tiled room, blue door", "2": "G-B bedroom, red check floor", "4": "G-D cyan room, bed"}
 ROOM_OF_3: Final = {True: "G-B bedroom, red check floor", False: "G-C bedroom, day, window side"}
 """As in data/clips.csv: subject 3 by night is in the room of subject 2. Seen in 26 of the 160 videos."""
 
-ACTION: Final = re.compile(r"([A-Za-z][A-Za-z -]*?(?:\s*\([A-Z]{2}\))?)\s*\[([^\[\]]*)")
+ACTION: Final = re.compile(r"([A-Za-z][A-Za-z -]*?(?:\s*\([A-Z]{2}\)?)?)\s*\[((?:[\d.;\s]|to)*)")
 TIME: Final = re.compile(r"(\d+(?:\.\d+)?)(?:\s*to\s*|\s+)(\d+(?:\.\d+)?)")
-"""`Falling (BW)[6.9 to 12]; Standing[0 to 0.3; 1.5 to 2.2]`, also without a `to`. Taken from the whole line:
-descriptions have commas and no quotes."""
-FALLS_ON_BED: Final = re.compile(r"fall\w*(?: \(\w+\))?[^,;\[]*?\bon(?:to)? the bed", re.IGNORECASE)
+"""`Falling (BW)[6.9 to 12]; Standing[0 to 0.3; 1.5 to 2.2]`, also without a `to` or a closing bracket. Taken from the
+whole line: descriptions have commas and no quotes."""
+FALLS_ON_BED: Final = re.compile(
+    r"fall\w*(?: \(\w+\))?(?:(?!floor|ground|sitting)[^,;\[])*?\bon(?:to)? the bed", re.IGNORECASE
+)
+"""Falls onto the bed; not `falling to the floor from sitting on the bed`."""
 ON_FLOOR: Final = re.compile(r"\b(?:floor|ground|mat|push-?ups?)\b", re.IGNORECASE)
 
 
@@ -89,7 +96,7 @@ def _row(subject: Path, kind: str, name: str, line: str) -> Row | Refused:
         description=text,
         on_floor=kind == "ADL" and bool(ON_FLOOR.search(text)) and (lying or "push" in text.lower()),
         on_bed=bool(fall and FALLS_ON_BED.search(text)),
-        spans=_spans(times, fall),
+        spans=_spans(times, fall, bends=bool(BENDS.search(text))),
     )
 
 
@@ -116,11 +123,14 @@ def _fault(path: Path, kind: str, times: list[tuple[str, float, float]]) -> str 
     return next((text for bad, text in checks if bad), None)
 
 
-def _spans(times: list[tuple[str, float, float]], fall: tuple[float, float] | None) -> tuple[Span, ...]:
-    """Postures up to the fall, then the fall. What follows it the table's own columns say."""
+def _spans(times: list[tuple[str, float, float]], fall: tuple[float, float] | None, *, bends: bool) -> tuple[Span, ...]:
+    """Postures up to the fall, then the fall. What follows it the table's own columns say.
+
+    bends: somebody bows in it, so that who stands may as well be low.
+    """
     until = fall[0] if fall else float("inf")
     spans = [
-        Span(start, min(end, until), POSTURES[activity])
+        Span(start, min(end, until), (UPRIGHT, LOW) if bends and UPRIGHT in POSTURES[activity] else POSTURES[activity])
         for activity, start, end in sorted(times, key=lambda one: one[1])
         if POSTURES.get(activity) and start < until
     ]

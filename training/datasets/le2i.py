@@ -33,7 +33,7 @@ def _row(folder: Path, video: Path) -> Row | Refused:
     if note is None:
         return Refused(str(video), f"no annotation {notes[0]}; whether and when somebody falls is not known")
     lines = note.read_text(encoding="utf-8", errors="replace").splitlines()
-    frames = [int(line) for line in lines[:2] if re.fullmatch(r"\s*\d+\s*", line)]
+    frames = [int(line) for line in lines[:2] if re.fullmatch(r"\s*\d{1,9}\s*", line)]
     if len(frames) != 2:
         return Refused(str(note), "its first two lines are not the frames of a fall (0 and 0 for none); correct it")
     try:

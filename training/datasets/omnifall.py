@@ -1,8 +1,7 @@
-"""OmniFall annotations: labels/*.csv of `path,label,start,end,subject,cam,dataset`, videos beneath DATASET/."""
+"""OmniFall annotations: labels/*.csv of `path,label,start,end,subject,cam,dataset`, videos in DATASET/video/."""
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Final
 
 from device.labels import FALLING, FLOOR, LOW, LYING, SEATED, UPRIGHT
 from training.clip import Span
-from training.datasets.rows import VIDEO_ENDINGS, Refused, Row
+from training.datasets.rows import VIDEO_ENDINGS, Refused, Row, csv_lines
 
 ANY_POSTURE: Final = (UPRIGHT, SEATED, LOW, LYING, FLOOR)
 CLASSES: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
@@ -50,22 +49,43 @@ def read(folder: Path) -> Iterator[Row | Refused]:
     if not tables:
         yield Refused(str(folder / "labels"), "no table in it; put OmniFall's labels/*.csv there")
     for table in tables:
-        with table.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
-            if missing:
-                yield Refused(str(table), f"no column {', '.join(missing)}; it is not a table of OmniFall's segments")
-                continue
-            videos: dict[tuple[str, str], list[Segment]] = {}
-            for segment in reader:
-                videos.setdefault((segment["dataset"], segment["path"]), []).append(segment)
+        videos, faults = _segments(table)
+        yield from faults
         for (dataset, path), segments in videos.items():
             yield _row(folder, dataset, path, segments)
 
 
+def _segments(table: Path) -> tuple[dict[tuple[str, str], list[Segment]], list[Refused]]:
+    """(dataset, path) -> the segments of that video, and lines that are not the table's columns.
+
+    A video with such a line is left out: the line may have been its fall.
+    """
+    videos: dict[tuple[str, str], list[Segment]] = {}
+    faults: list[Refused] = []
+    columns: list[str] = []
+    torn: set[str] = set()
+    for found in csv_lines(table):
+        if isinstance(found, Refused):
+            return {}, [found]
+        number, line = found
+        if not columns:
+            columns = line
+            continue
+        segment = dict(zip(columns, line, strict=False))
+        if len(line) < len(columns) or not (segment.get("dataset") and segment.get("path")):
+            faults.append(Refused(f"{table} line {number}", f"not `{','.join(COLUMNS)}`; fetch the table again"))
+            torn.add(segment.get("path", ""))
+            continue
+        videos.setdefault((segment["dataset"], segment["path"]), []).append(segment)
+    missing = [name for name in COLUMNS if name not in columns]
+    if missing:
+        return {}, [Refused(str(table), f"no column {', '.join(missing)}; it is not a table of OmniFall's segments")]
+    return {video: told for video, told in videos.items() if video[1] not in torn}, faults
+
+
 def _row(folder: Path, dataset: str, path: str, segments: list[Segment]) -> Row | Refused:
     what = f"{dataset}/{path}"
-    bases = (folder / dataset, folder / "videos" / dataset)
+    bases = (folder / dataset / "video", folder / dataset, folder / "videos" / dataset)
     files = [base / f"{path}{ending}" for base in bases for ending in VIDEO_ENDINGS]
     video = next((file for file in files if file.is_file()), None)
     if video is None:

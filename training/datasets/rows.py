@@ -51,7 +51,7 @@ class Refused:
     why: str
 
     def __str__(self) -> str:
-        return f"{self.what}: {self.why}"
+        return self.why if self.why.startswith(self.what) else f"{self.what}: {self.why}"
 
 
 Reader = Callable[[Path], Iterator[Row | Refused]]
@@ -66,6 +66,20 @@ class Dataset:
     licence: str
     source: str
     read: Reader
+
+
+def csv_lines(table: Path) -> Iterator[tuple[int, list[str]] | Refused]:
+    """The lines of a CSV file that are not empty, with their numbers from 1; a refusal where reading it ends early.
+
+    What is no UTF-8 is read with its odd letters replaced: the columns that matter here are plain.
+    """
+    try:
+        with table.open(newline="", encoding="utf-8-sig", errors="replace") as file:
+            for number, line in enumerate(csv.reader(file), start=1):
+                if line:
+                    yield number, line
+    except (OSError, csv.Error) as error:
+        yield Refused(str(table), f"cannot be read to its end ({error}); fetch the table again")
 
 
 def length_s(path: Path, fps: float | None = None) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Iterator
 from datetime import datetime
@@ -12,7 +11,7 @@ from typing import Final
 from device.footage import FootageError
 from device.labels import FALLING, LOW, SEATED, UPRIGHT
 from training.clip import Span
-from training.datasets.rows import Refused, Row
+from training.datasets.rows import Refused, Row, csv_lines
 from training.pictures import moment, picture_names
 
 ACTIVITIES: Final[dict[int, tuple[str, tuple[str, ...]]]] = {
@@ -32,6 +31,7 @@ FALLS: Final = range(1, 6)
 """Activities that are falls; as tags they mark the moments of the fall itself."""
 LIES: Final = 11
 TABLE: Final = "CompleteDataSet.csv"
+HEADER_LINES: Final = 2
 NAME: Final = re.compile(r"Subject(\d+)Activity(\d+)Trial(\d+)Camera(\d+)(?:\.zip)?")
 
 Trial = tuple[int, int, int]
@@ -60,19 +60,22 @@ def _falls(table: Path) -> tuple[dict[Trial, tuple[datetime, datetime] | None], 
     """
     trials: dict[Trial, tuple[datetime, datetime] | None] = {}
     faults = []
-    with table.open(newline="", encoding="utf-8", errors="replace") as file:
-        for number, line in enumerate(csv.reader(file), start=1):
-            if number <= 2 or not line:
-                continue
-            try:
-                trial = (int(line[-4]), int(line[-3]), int(line[-2]))
-                tag, now = int(line[-1]), datetime.fromisoformat(line[0])
-            except (IndexError, ValueError):
-                faults.append(Refused(f"{table} line {number}", "not `time, ..., subject, activity, trial, tag`"))
-                continue
-            before = trials.setdefault(trial, None)
-            if tag in FALLS:
-                trials[trial] = (before[0] if before else now, now)
+    for found in csv_lines(table):
+        if isinstance(found, Refused):
+            faults.append(found)
+            continue
+        number, line = found
+        if number <= HEADER_LINES:
+            continue
+        try:
+            trial = (int(line[-4]), int(line[-3]), int(line[-2]))
+            tag, now = int(line[-1]), datetime.fromisoformat(line[0]).replace(tzinfo=None)
+        except (IndexError, ValueError):
+            faults.append(Refused(f"{table} line {number}", "not `time, ..., subject, activity, trial, tag`"))
+            continue
+        before = trials.setdefault(trial, None)
+        if tag in FALLS:
+            trials[trial] = (before[0] if before else now, now)
     return trials, faults
 
 

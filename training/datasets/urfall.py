@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Iterator
 from itertools import groupby, pairwise
@@ -11,7 +10,7 @@ from typing import Final
 
 from device.labels import EMPTY, FALLING, LOW, SEATED, UPRIGHT
 from training.clip import Span
-from training.datasets.rows import Refused, Row
+from training.datasets.rows import Refused, Row, csv_lines
 
 FPS: Final = 30.0
 """Pictures per second of camera 0, as the videos of the dataset state it."""
@@ -40,19 +39,20 @@ def _labels(table: Path) -> tuple[dict[str, dict[int, int]], list[Refused]]:
     """Sequence -> frame number (from 1) -> label; lines that are not `name,frame,label,...`."""
     sequences: dict[str, dict[int, int]] = {}
     faults = []
-    with table.open(newline="", encoding="utf-8", errors="replace") as file:
-        for number, line in enumerate(csv.reader(file), start=1):
-            try:
-                name, frame, label = line[0].strip(), int(line[1]), int(float(line[2]))
-            except (IndexError, ValueError):
-                faults.append(
-                    Refused(f"{table} line {number}", "not `sequence,frame,label,...`; fetch the table again")
-                )
-                continue
-            if label not in (NOT_LYING, FALLING_NOW, ON_GROUND):
-                faults.append(Refused(f"{table} line {number}", f"unknown label {label}; it is -1, 0 or 1"))
-            else:
-                sequences.setdefault(name, {})[frame] = label
+    for found in csv_lines(table):
+        if isinstance(found, Refused):
+            faults.append(found)
+            continue
+        number, line = found
+        try:
+            name, frame, label = line[0].strip(), int(line[1]), int(float(line[2]))
+        except (IndexError, ValueError, OverflowError):
+            faults.append(Refused(f"{table} line {number}", "not `sequence,frame,label,...`; fetch the table again"))
+            continue
+        if label not in (NOT_LYING, FALLING_NOW, ON_GROUND):
+            faults.append(Refused(f"{table} line {number}", f"unknown label {label}; it is -1, 0 or 1"))
+        else:
+            sequences.setdefault(name, {})[frame] = label
     return sequences, faults
 
 
