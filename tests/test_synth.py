@@ -361,6 +361,19 @@ def test_wrong_use_is_one_sentence_and_exit_code_2(
     assert capsys.readouterr().err.count("\n") == 1
 
 
+@pytest.mark.parametrize(("name", "said"), [("sheet.txt", "end it in .png"), ("absent/sheet.png", "no folder")])
+def test_a_sheet_that_cannot_be_written_is_said_before_anything_is_rendered(
+    name: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sheet = str(tmp_path / name)
+    clips = arguments(tmp_path / "out", "--sheet", sheet)
+    assert cli.run(clips) == 2
+    assert cli.run(argparse.Namespace(**{**vars(clips), "hours": 0.1, "steps": cli.CLIP_STEPS})) == 2
+    told = capsys.readouterr().err
+    assert told.count(said) == told.count("\n") == 2
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_out_folder_must_be_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "file").write_text("x")
     assert cli.run(arguments(tmp_path / "file")) == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -249,6 +250,22 @@ def test_a_piece_of_a_broken_data_folder_fails_in_one_sentence(tmp_path: Path) -
     assert "base.obj" in outcome.reason
     assert "\n" not in outcome.reason
     assert not list(out.iterdir())
+
+
+def test_a_torn_piece_that_cannot_be_made_again_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(seed: int, index: int, options: DayOptions) -> Piece:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(day_run, "make_piece", full)
+    run = DayRun(8 / 3600, 1, tmp_path / "day", workers=1, sheet=tmp_path / "sheet.png")
+    run.out.mkdir()
+    piece_path(run.out, 0).write_bytes(b"PK half a piece")
+    assert render_day(run, SHORT) == 1
+    said = capsys.readouterr()
+    assert "0.00 h of everyday life in 0 pieces" in said.out
+    assert "No space left on device; make room" in said.err
 
 
 def test_a_sheet_that_cannot_be_written_is_a_sentence_and_the_pieces_stay(

@@ -5,16 +5,18 @@ from __future__ import annotations
 import argparse
 import base64
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from training.pieces import read_facts
 from training.synth import cli, gl
 from training.synth.builder import Decor
 from training.synth.camera import WIDE, Camera, place_camera, sway
-from training.synth.clip import FORMAT, Clip, clip_path, load_clip
+from training.synth.clip import FORMAT, Clip, clip_path, load_clip, save_clip
 from training.synth.film import RASTER, Options, draw_look, make_clip, picture_size
 from training.synth.furniture import PARTS, furnish
 from training.synth.gltf import read_shape
@@ -378,6 +380,21 @@ def test_statistics_count_clips_seconds_light_rooms_and_people() -> None:
     for line in ("upright 2.0, seated 2.0", "kitchen 100 %", "day 50 %, day switched 50 %", "body 50 %, capsules 50 %",
                  "4:3 50 %, 16:9 50 %"):  # fmt: skip
         assert line in text
+
+
+def test_statistics_read_no_picture(tmp_path: Path) -> None:
+    clips = [described("walk", 1), described("sit", 2, content=[0, 12, 128, 72])]
+    for number, clip in enumerate(clips):
+        save_clip(clip, tmp_path / f"{number}.npz")
+        with zipfile.ZipFile(tmp_path / f"{number}.npz") as whole:
+            parts = {name: whole.read(name) for name in ("meta.npy", "label.npy")}
+        with zipfile.ZipFile(tmp_path / f"{number}.npz", "w") as bare:
+            for name, content in parts.items():
+                bare.writestr(name, content)
+    assert statistics(read_facts(tmp_path / f"{number}.npz") for number in range(2)) == statistics(clips)
+    (tmp_path / "0.npz").write_bytes(b"half")
+    with pytest.raises(ValueError, match=r"0\.npz: no whole piece"):
+        read_facts(tmp_path / "0.npz")
 
 
 def test_a_contact_sheet_needs_clips_and_a_place(tmp_path: Path) -> None:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import argparse
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from tqdm import tqdm
 
-from training.synth.clip import Clip, clip_path, load_clip, save_clip
+from training.pieces import Facts, read_facts
+from training.synth.clip import clip_path, load_clip, save_clip
 from training.synth.day import DayOptions
 from training.synth.day_run import DayRun, render_day
 from training.synth.film import Options, make_clip
-from training.synth.sheet import statistics, write_sheet
+from training.synth.sheet import sheet_fault, statistics, write_sheet
 from training.synth.workers import Outcome, Rendered, finished, outcome_of, run_jobs
 
 DEFAULT_DATA: Final = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -56,7 +57,7 @@ def _wrong_use(args: argparse.Namespace) -> str | None:
         return f"--steps {args.steps} is outside 20..200 (2 to 20 s)"
     if args.out.exists() and not args.out.is_dir():
         return f"--out {args.out} is a file; name a folder"
-    return None
+    return sheet_fault(args.sheet) if args.sheet else None
 
 
 def _kept(args: argparse.Namespace) -> tuple[list[int], str | None]:
@@ -70,8 +71,8 @@ def _kept(args: argparse.Namespace) -> tuple[list[int], str | None]:
             clip = None
         if clip is None:
             missing.append(index)
-        elif clip.meta["seed"] != args.seed or len(clip.label) != args.steps:
-            return [], (f"{path} was made with --seed {clip.meta['seed']} --steps {len(clip.label)}; "
+        elif clip.meta.get("seed") != args.seed or len(clip.label) != args.steps:
+            return [], (f"{path} was made with --seed {clip.meta.get('seed')} --steps {len(clip.label)}; "
                         "use another --out folder for other options")  # fmt: skip
     return missing, None
 
@@ -84,13 +85,16 @@ def _render(job: Job) -> Outcome:
     )
 
 
-def _clips(args: argparse.Namespace) -> Iterator[Clip]:
-    """The whole clips of the folder; one that is torn and could not be made again is left out."""
-    for index in range(args.clips):
+Told = TypeVar("Told")
+
+
+def _told(args: argparse.Namespace, read: Callable[[Path], Told], most: int) -> Iterator[Told]:
+    """What `read` gives of the folder's first clips; one that is torn and could not be made again is left out."""
+    for index in range(min(args.clips, most)):
         path = clip_path(args.out, index)
         with contextlib.suppress(ValueError):
             if path.exists():
-                yield load_clip(path)
+                yield read(path)
 
 
 def _material(folder: Path) -> Path | None:
@@ -103,9 +107,11 @@ def _material(folder: Path) -> Path | None:
 
 def _run_hours(args: argparse.Namespace) -> int:
     """Render a day in pieces; exit code as in run."""
+    wrong = sheet_fault(args.sheet) if args.sheet else None
     if args.workers < 1 or args.seed < 0 or args.steps != CLIP_STEPS:
-        print("fallwatch synth: --workers must be at least 1, --seed at least 0, and --steps is for --clips only",
-              file=sys.stderr)  # fmt: skip
+        wrong = "--workers must be at least 1, --seed at least 0, and --steps is for --clips only"
+    if wrong:
+        print(f"fallwatch synth: {wrong}", file=sys.stderr)
         return 2
     day = DayRun(args.hours, args.seed, args.out, args.workers, args.sheet)
     return render_day(day, DayOptions(data=_material(args.data)))
@@ -133,10 +139,11 @@ def run(args: argparse.Namespace) -> int:
         print("fallwatch synth: interrupted; run the same command again to go on", file=sys.stderr)
         return 1
     failed = done.failed
-    print(statistics(_clips(args)))
+    facts: Iterator[Facts] = _told(args, read_facts, args.clips)
+    print(statistics(facts))
     if args.sheet:
         try:
-            write_sheet([clip for clip, _ in zip(_clips(args), range(SHEET_CLIPS), strict=False)], args.sheet)
+            write_sheet(list(_told(args, load_clip, SHEET_CLIPS)), args.sheet)
         except (OSError, ValueError) as error:
             failed.append(str(error))
     for reason in failed:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from device.labels import FLOOR, LABELS
-from training.pieces import Piece, read_piece, write_piece
+from training.pieces import Facts, Piece, read_facts, read_piece, write_piece
 from training.synth.day import FORMAT, DayOptions, make_piece
 from training.synth.sheet import GREEN, RED, YELLOW, write_words
 from training.synth.simulate import STEPS_PER_S
@@ -53,6 +53,14 @@ def _whole(path: Path) -> Piece | None:
     """The piece in a file, or None when the file is absent or torn."""
     try:
         return read_piece(path) if path.exists() else None
+    except ValueError:
+        return None
+
+
+def _facts(path: Path) -> Facts | None:
+    """What a piece says of itself, or None when the file is absent or torn (and could not be made again)."""
+    try:
+        return read_facts(path) if path.exists() else None
     except ValueError:
         return None
 
@@ -98,12 +106,13 @@ def render_day(run: DayRun, options: DayOptions) -> int:
     if done.interrupted:
         print("fallwatch synth: interrupted; run the same command again to go on", file=sys.stderr)
         return 1
-    there = [path for i in range(run.pieces(options)) if (path := piece_path(run.out, i)).exists()]
-    print(statistics(read_piece(path) for path in there))
+    paths = [piece_path(run.out, index) for index in range(run.pieces(options))]
+    print(statistics(facts for path in paths if (facts := _facts(path))))
     failed = done.failed
+    there = [piece for path in paths[:SHEET_PIECES] if run.sheet and (piece := _whole(path))]
     if run.sheet and there:
         try:
-            write_sheet([read_piece(path) for path in there[:SHEET_PIECES]], run.sheet)
+            write_sheet(there, run.sheet)
         except OSError as error:
             failed.append(str(error))
     for reason in failed:
@@ -123,7 +132,7 @@ def _render_all(run: DayRun, options: DayOptions, missing: Sequence[int]) -> Ren
     return done
 
 
-def statistics(pieces: Iterable[Piece]) -> str:
+def statistics(pieces: Iterable[Piece | Facts]) -> str:
     """Hours, minutes on each label and in each behaviour, minutes on the floor on purpose, as lines of text."""
     steps: Counter[str] = Counter()
     acts: Counter[str] = Counter()

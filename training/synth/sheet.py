@@ -12,14 +12,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from device.labels import FALLING, FLOOR, LABELS
+from training.pieces import STORED_SHAPE, Facts
 from training.synth.clip import Clip, boxes
 from training.synth.simulate import STEPS_PER_S
 
 TILE: Final = (192, 144)
 COLUMNS: Final = 10
+PICTURES: Final = (".png", ".jpg", ".jpeg")
 YELLOW: Final = (0, 230, 255)
 RED: Final = (70, 70, 255)
 GREEN: Final = (90, 230, 90)
+
+
+def sheet_fault(path: Path) -> str | None:
+    """Why no contact sheet can be written there, in one sentence, or None: known before hours of rendering."""
+    if path.suffix.lower() not in PICTURES:
+        return f"--sheet {path}: not a picture's name; end it in .png"
+    if path.is_dir() or not path.parent.is_dir():
+        return f"--sheet {path}: {'that is a folder' if path.is_dir() else f'no folder {path.parent}'}; name a file"
+    return None
 
 
 def write_words(
@@ -59,7 +70,7 @@ def write_sheet(clips: Sequence[Clip], path: Path) -> None:
         raise OSError(f"cannot write the contact sheet {path}; name a writable .png file")
 
 
-def statistics(clips: Iterable[Clip]) -> str:
+def statistics(clips: Iterable[Clip | Facts]) -> str:
     """What a folder of clips holds, as lines of text: behaviours, seconds by label, light, rooms, people, cameras."""
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     for clip in clips:
@@ -69,9 +80,10 @@ def statistics(clips: Iterable[Clip]) -> str:
         counts["room"][meta["room"]] += 1
         counts["light"][meta["light"][0] + (" switched" if len(meta["light"]) > 1 else "")] += 1
         counts["people"].update("body" if body else "capsules" for body in meta["bodies"])
-        counts["picture"]["16:9" if meta["content"][3] < clip.grey.shape[1] else "4:3"] += 1
+        counts["picture"]["16:9" if meta["content"][3] < STORED_SHAPE[0] else "4:3"] += 1
         for name in ("shadows", "shaken"):
             counts[name][str(bool(meta[name])).lower()] += 1
+        assert clip.label is not None, "a rendered clip knows its labels"
         for label, steps in zip(*np.unique(clip.label, return_counts=True), strict=True):
             counts["seconds"][LABELS[int(label)]] += int(steps)
     total = counts["group"].total()
