@@ -83,7 +83,7 @@ class Camera:
     ) -> None:
         """step_s: seconds between two pictures that are looked at. loop: a file starts again at its end.
 
-        captures: what several cameras share, ended by whoever made it; None makes one of its own.
+        captures: what several cameras share, ended by whoever made it; None for a camera that is alone.
         """
         self.settings = settings
         self.state = CameraState.OPENING
@@ -151,6 +151,8 @@ class Camera:
                     self._child.map_ring(line["slot_bytes"])
                 case _:
                     last = last or line
+        if self._child.pid is not None and not self._shared:
+            self._captures.end()
         frame = self._take(newest, now) if newest else None
         if last:
             self._finish(last)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from device.capture import Order
 from device.captures import REAP_S, Captures
+from device.decode import source_kind
 from device.frame_ring import FrameRing, make_memory
 from device.settings import Camera as CameraSettings
 
@@ -44,7 +45,8 @@ class CaptureProcess:
         self._words, theirs_words = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._words.setblocking(False)
         try:
-            captures.start(theirs_order, self._memory, theirs_words.fileno())
+            opencv = source_kind(order.source) == "v4l2"
+            captures.start(theirs_order, self._memory, theirs_words.fileno(), opencv=opencv)
         except OSError:
             self._let_go()
             raise
@@ -138,4 +140,7 @@ def _killed(handle: int) -> bool:
         signal.pidfd_send_signal(handle, signal.SIGKILL)
     waiting = select.poll()
     waiting.register(handle, select.POLLIN)
-    return bool(waiting.poll(1000 * REAP_S))
+    gone = bool(waiting.poll(1000 * REAP_S))
+    with contextlib.suppress(ChildProcessError):  # Its server buries it; without one, process 1 does, which may be us.
+        os.waitid(os.P_PIDFD, handle, os.WEXITED | os.WNOHANG)
+    return gone

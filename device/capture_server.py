@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import importlib
 import json
 import os
 import select
@@ -20,7 +21,10 @@ from typing import Any, NoReturn
 
 from device import capture
 
-REQUEST = b"start"
+PLAIN = b"start"
+WITH_OPENCV = b"start with OpenCV"
+"""Requests. OpenCV is loaded once one asks for it: only a V4L2 device needs it, and it is as large as all the rest."""
+
 DESCRIPTORS = 3
 """Of a request: order, memory, words."""
 
@@ -35,13 +39,22 @@ def serve(requests: socket.socket) -> None:
             os.waitpid(born.pop(handle), 0)
             os.close(handle)
         if requests in ready:
-            message, given, _, _ = socket.recv_fds(requests, len(REQUEST), DESCRIPTORS, socket.MSG_CMSG_CLOEXEC)
-            if not message:
+            asked, given, _, _ = socket.recv_fds(requests, len(WITH_OPENCV), DESCRIPTORS, socket.MSG_CMSG_CLOEXEC)
+            if not asked:
                 return
+            if asked == WITH_OPENCV:
+                _load_opencv()
             if len(given) == DESCRIPTORS:
                 _start(given, requests, born)
             for descriptor in given:
                 os.close(descriptor)
+
+
+def _load_opencv() -> None:
+    """Once, in here, where no thread comes of it (device.captures sees to that)."""
+    with contextlib.suppress(ImportError):  # The capture process tries again, and says what is missing.
+        importlib.import_module("cv2")
+        gc.freeze()
 
 
 def _start(given: list[int], requests: socket.socket, born: dict[int, int]) -> None:

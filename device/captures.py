@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import device
-from device.capture_server import REQUEST
+from device.capture_server import PLAIN, WITH_OPENCV
 
 REAP_S = 1.0
 """A killed process is gone within this, unless it hangs in the kernel; then it is left behind."""
@@ -19,7 +19,8 @@ REAP_S = 1.0
 class Captures:
     """Has capture processes started; the server behind it starts with the first of them. One thread calls it.
 
-    Several cameras share one, so that what a capture process is made of lies in memory once.
+    Several cameras share one, so that what a capture process is made of lies in memory once. A camera that is alone
+    ends it as soon as it has its process: nobody is left to share with.
     """
 
     def __init__(self) -> None:
@@ -31,17 +32,18 @@ class Captures:
         """The server, while there is one."""
         return self._server.pid if self._server else None
 
-    def start(self, order: int, memory: int, words: int) -> None:
+    def start(self, order: int, memory: int, words: int, *, opencv: bool = False) -> None:
         """Ask for a process with these descriptors, and return at once; they are the caller's to close.
 
-        A server that is gone or no longer listens is replaced. Raises OSError where none can be started.
+        opencv: it will need OpenCV. A server that is gone or no longer listens is replaced. Raises OSError where none
+        can be started.
         """
-        given = [order, memory, words]
+        asked, given = [WITH_OPENCV if opencv else PLAIN], [order, memory, words]
         with contextlib.suppress(OSError):
             if self._line is not None:
-                socket.send_fds(self._line, [REQUEST], given)
+                socket.send_fds(self._line, asked, given)
                 return
-        socket.send_fds(self._begin(), [REQUEST], given)
+        socket.send_fds(self._begin(), asked, given)
 
     def end(self) -> None:
         """End the server; the capture processes that it started go on. The next start brings a new one."""
@@ -72,6 +74,7 @@ class Captures:
 
 
 def _environment() -> dict[str, str]:
-    """The server finds this very package, installed or not."""
+    """The server finds this very package, installed or not, and numpy starts no thread in it that a fork would lose."""
     home = str(Path(device.__file__).parent.parent)
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (home, os.environ.get("PYTHONPATH"))))}
+    path = os.pathsep.join(filter(None, (home, os.environ.get("PYTHONPATH"))))
+    return {**os.environ, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}

@@ -24,13 +24,13 @@ from device.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """What the eyes of one unit have in common. bundle_sha256: of the bundle's card.toml."""
+    """What the eyes of one unit have in common. bundle_sha256: of the bundle's card.toml. captures: of several."""
 
     card: Card
     bundle_sha256: str
     writer: EventWriter
     clock: Clock
-    captures: Captures
+    captures: Captures | None
 
 
 class Eye:

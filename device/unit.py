@@ -75,7 +75,7 @@ class Unit:
         self.outbox.begin(clock.wall(), clock.now())
         self.ringing = Ringing(self.outbox)
         self.writer = EventWriter(settings.store)
-        self.captures = Captures()
+        self.captures = Captures() if len(views) > 1 else None
         shared = Shared(runners[0].card, sha256(bundle / CARD_FILE), self.writer, clock, self.captures)
         self.eyes = [Eye(view, runner, shared) for view, runner in zip(views, runners, strict=True)]
         self.supervisor = Supervisor()
@@ -241,7 +241,8 @@ class Unit:
         self.supervisor.stopping("stopped")
         for eye in self.eyes:
             eye.camera.close()
-        self.captures.end()
+        if self.captures is not None:
+            self.captures.end()
         for eye in self.eyes:
             eye.recorder.close()
         self.writer.close(CLOSE_S)

@@ -54,6 +54,9 @@ def test_a_unit_over_two_cameras_says_what_each_step_and_each_process_takes(film
     assert said["capture_mb"]["private"] < said["capture_mb"]["pss"] < 0.7 * said["capture_mb"]["rss"]
     alone = said["unit_mb"]["rss"] + said["server_mb"]["rss"]
     assert alone + 2 * said["capture_mb"]["rss"] == pytest.approx(memory["rss"], rel=0.05)
+    one = loop.measure(Order(str(film), 1, 1.0, None, str(shipped_bundle())))
+    assert one["server_mb"] is None
+    assert one["first_cpu_s"] > 0.3  # Python and PyAV for the capture process among it
 
 
 def test_a_unit_that_never_sees_anything_is_no_figure() -> None:

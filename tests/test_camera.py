@@ -306,6 +306,48 @@ def test_a_server_that_hangs_is_not_asked_again(footage: Path) -> None:
     assert not any(is_running(pid or 0) for pid in pids)
 
 
+def test_opencv_is_loaded_once_and_only_where_a_device_needs_it(footage: Path) -> None:
+    with two_watching(footage) as (captures, one, other):
+        maps = Path(f"/proc/{captures.pid}/maps")
+        assert "cv2" not in maps.read_text()
+        device = Camera(CameraSettings(source="/dev/video97"), captures=captures)
+        try:
+            device.start()
+            read_until(device, lambda: device.state is CameraState.REFUSED)
+            assert "no such camera" in device.error
+        finally:
+            device.close()
+        assert "cv2" in maps.read_text()
+        assert len(os.listdir(f"/proc/{captures.pid}/task")) == 1
+        os.kill(one.pid or 0, signal.SIGKILL)
+        read_until(one, partial(is_lost, one))
+        next_frame(one)
+        next_frame(other)
+
+
+def test_a_camera_that_is_alone_keeps_no_server_and_leaves_no_dead_behind(footage: Path) -> None:
+    """Nor where what is orphaned falls to the unit itself, as in a container that has no other process."""
+    unit = (
+        "import ctypes, os, signal, sys; from pathlib import Path; from device.camera import Camera, CameraState\n"
+        "from device.settings import Camera as S\n"
+        "ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER\n"
+        "camera = Camera(S(source=sys.argv[1]), loop=True); camera.start()\n"
+        "def children():\n"
+        "    return Path('/proc/self/task', str(os.getpid()), 'children').read_text().split()\n"
+        "def seen():\n"
+        "    while camera.read(1) is None: pass\n"
+        "    return children() == [str(camera.pid)]\n"
+        "found = [seen()]\n"
+        "os.kill(camera.pid, signal.SIGKILL)\n"
+        "while camera.state is not CameraState.LOST: camera.read(0.1)\n"
+        "found += [children() == [], seen()]\n"
+        "camera.close(); print(*found, children() == [])\n"
+    )
+    command = [sys.executable, "-c", unit, str(footage)]
+    found = subprocess.run(command, stdout=subprocess.PIPE, text=True, cwd=REPO, check=True, timeout=60)
+    assert found.stdout.split() == ["True"] * 4
+
+
 def test_where_no_process_can_be_started_the_camera_says_so_and_tries_again(
     footage: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

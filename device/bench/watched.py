@@ -82,7 +82,7 @@ class Watched:
         if self._turns == 1:
             self.first = {
                 "first_t": time.monotonic(),
-                "first_cpu_s": time.process_time() + self._captures_s() + cpu_s(self._server()),
+                "first_cpu_s": time.process_time() + self._captures_s() + self._started_s(),
             }
         if self.began is None and self._turns >= SETTLE_STEPS * self.order.cameras:
             self.began = self._mark()
@@ -97,12 +97,16 @@ class Watched:
     def _captures_s(self) -> float:
         return sum(cpu_s(pid) for pid in self._pids())
 
-    def _server(self) -> int:
-        """What all capture processes are forked from; it does nothing after that, but is in memory."""
+    def _server(self) -> list[int]:
+        """What several capture processes are forked from; it does nothing after that, but is in memory."""
         assert self._unit is not None
-        pid = self._unit.captures.pid
-        assert pid is not None
-        return pid
+        captures = self._unit.captures
+        return [captures.pid] if captures is not None and captures.pid is not None else []
+
+    def _started_s(self) -> float:
+        """Processor seconds of what started the capture processes, whether it is still there or not."""
+        ended = os.times()
+        return ended.children_user + ended.children_system + sum(cpu_s(pid) for pid in self._server())
 
     def _mark(self) -> Mark:
         return Mark(time.monotonic(), time.process_time(), self._captures_s(), self._fresh)
@@ -111,7 +115,7 @@ class Watched:
         assert self._unit is not None
         fresh, seconds = b.fresh - a.fresh, b.t - a.t
         step_s = self._unit.eyes[0].watch.network.card.input.step_s
-        memory = [memory_mb(pid) for pid in (os.getpid(), self._server(), *self._pids())]
+        memory = [memory_mb(pid) for pid in (os.getpid(), *self._server(), *self._pids())]
         return {
             **asdict(self.order),
             **self.first,
@@ -123,7 +127,7 @@ class Watched:
             "ring_mb": round(sum(eye.recorder.bytes_held for eye in self._unit.eyes) / 2**20, 1),
             "memory_mb": {name: round(sum(one[name] for one in memory), 1) for name in memory[0]},
             "unit_mb": memory[0],
-            "server_mb": memory[1],
+            "server_mb": memory[1] if self._server() else None,
             "capture_mb": memory[-1],
         }
 
