@@ -7,24 +7,23 @@ seen. What the disk does not take is kept in memory, sent all the same, and writ
 
 from __future__ import annotations
 
-import json
 import sqlite3
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from device import salvage
 from device.alert_life import Moment
 from device.journal import Journal
+from device.letter_rows import LetterRows
 from device.lives import Lives
 from device.records import Receipt
 from device.reserve import Reserve
 from device.settings import Settings
 from device.spill import Letter, Spill, Unsaved
-from device.store import StoreError, is_damage
+from device.store import StoreError
 
 BATCH = 64
 """Messages read at once; the window in flight is far smaller, and refused ones must not hide the rest."""
@@ -51,9 +50,11 @@ class Letterbox:
         self.unit = settings.unit
         self.spill = spill if spill is not None else Spill()
         self.lives = Lives(journal, self.spill)
+        self._rows = LetterRows(journal, settings.alerts)
         self.reserve = Reserve(journal.folder, settings.store)
         self.trouble: StoreError | None = None
         self._gone: dict[int, Receipt] = {}
+        self._gone_heard: set[int] = set()
         self._heard: dict[str, tuple[int, float]] = {}
         self.spill.note(self._last_seq())
 
@@ -69,28 +70,41 @@ class Letterbox:
         """
         spilt = [letter for letter in self.spill.letters() if alert_id in ("", letter.alert_id)]
         try:
-            rows = self._read(
+            stored = self._letters(
                 "SELECT * FROM outbox WHERE ? IN ('', alert_id) ORDER BY seq LIMIT ?", alert_id, limit + len(self._gone)
             )
         except StoreError:
             if not spilt:
                 raise
-            rows = []
-        stored = [_letter_from(row) for row in rows if row["seq"] not in self._gone]
+            stored = []
+        stored = [letter for letter in stored if letter.seq not in self._gone]
         return sorted((*stored, *spilt), key=lambda letter: letter.seq)[:limit]
 
     def unheard(self, limit: int = BATCH) -> list[Letter]:
-        """What the broker has and no consumer has said that it has, oldest first. Raises StoreError."""
-        return [_letter_from(row) for row in self._read("SELECT * FROM unheard ORDER BY seq LIMIT ?", limit)]
+        """What the broker has and no consumer has said that it has, oldest first, from disk and from memory.
+
+        Raises StoreError.
+        """
+        spilt, ended = self.spill.unheard()
+        spilt = [letter for letter in spilt if self._rows.wants_consumer(letter.payload)]
+        try:
+            stored = self._letters("SELECT * FROM unheard ORDER BY seq LIMIT ?", limit)
+            stored += [letter for letter in self._gone_letters() if self._rows.wants_consumer(letter.payload)]
+        except StoreError:
+            if not spilt:
+                raise
+            stored = []
+        stored = [letter for letter in stored if letter.seq > ended.get(letter.alert_id, 0)]
+        return sorted((*stored, *spilt), key=lambda letter: letter.seq)[:limit]
 
     def unsent_count(self) -> int:
         """How many messages the broker has not got yet. Raises StoreError."""
-        stored = int(self._read("SELECT count(*) FROM outbox")[0][0])
-        return stored - len(self._gone) + len(self.spill.letters())
+        stored = [row["seq"] for row in self._read("SELECT seq FROM outbox")]
+        return sum(seq not in self._gone for seq in stored) + len(self.spill.letters())
 
     def unheard_count(self) -> int:
         """How many messages the broker has and no consumer is known to have. Raises StoreError."""
-        return int(self._read("SELECT count(*) FROM unheard")[0][0])
+        return len(self.unheard(ALL))
 
     def waiting(self) -> int:
         """How many messages have not had the receipt that the settings want for them. Raises StoreError."""
@@ -113,14 +127,17 @@ class Letterbox:
         that came after it, and so before the broker's, counts. On a disk that takes none of it they are not sent again
         by this process, and settle() tries later.
         """
-        stored = {seq: receipt for seq, receipt in receipts.items() if not self.spill.delivered(seq, receipt)}
+        heard = {seq for seq, receipt in receipts.items() if self._was_heard(receipt.alert_id, seq, sent_at or {})}
+        stored = {
+            seq: receipt for seq, receipt in receipts.items() if not self.spill.delivered(seq, receipt, seq in heard)
+        }
         if not stored:
             return None
-        heard = {seq for seq, receipt in stored.items() if self._was_heard(receipt.alert_id, seq, sent_at or {})}
         try:
             self._whole(lambda: self._with_room(lambda: self._remove(stored, heard, wall, t)))
         except StoreError as error:
             self._gone |= stored
+            self._gone_heard |= heard & stored.keys()
             return error
         return None
 
@@ -179,14 +196,14 @@ class Letterbox:
 
     def _settle(self, wall: float, t: float) -> None:
         with self.spill.settling:
+            if self._gone:
+                self._remove(self._gone, self._gone_heard, wall, t)
+                self._gone, self._gone_heard = {}, set()
             for one in self.spill.all():
                 with self.journal.writing():
                     self._write(one)
                 self.spill.drop(one)
                 self._keep(one)
-            if self._gone:
-                self._remove(self._gone, set(), wall, t)
-                self._gone = {}
 
     def _commit(self, decide: Decide) -> None:
         with self.journal.writing():
@@ -210,15 +227,20 @@ class Letterbox:
             self.journal.append(note.what, note.wall, note.t, note.body, note.about)
         if one.life is not None:
             self.lives.save(one.life)
-            self.journal.connection.execute(
-                "DELETE FROM unheard WHERE alert_id = ? AND seq <= ?", (one.life.id, one.heard_to)
-            )
+        if one.about:
+            self._rows.heard(one.about, one.heard_to)
         if one.feature is not None:
             self.lives.save_feature(one.feature)
+        self._write_letter(one)
+
+    def _write_letter(self, one: Unsaved) -> None:
+        """Inside the transaction, where no other thread or process can take the same number."""
         if one.receipt is not None:
             self.journal.put_receipt(one.receipt, one.receipt.at, one.t)
+            if one.letter is not None and not one.heard:
+                self._rows.watch(one.letter.seq, one.letter, one.receipt.at)
         elif one.letter is not None:
-            self._insert(one.letter)
+            self._rows.insert(one.letter.seq or self.spill.next_seq(self._last_seq()), one.letter)
 
     def _keep(self, one: Unsaved) -> None:
         if one.life is not None:
@@ -229,42 +251,21 @@ class Letterbox:
             return one
         return replace(one, letter=replace(one.letter, seq=self.spill.next_seq(self._last_seq())))
 
-    def _insert(self, letter: Letter) -> None:
-        """Inside the caller's transaction, where no other thread or process can take the same number."""
-        seq = letter.seq or self.spill.next_seq(self._last_seq())
-        self.journal.connection.execute(
-            "INSERT INTO outbox (seq, alert_id, topic, payload, created, attempts) VALUES (?, ?, ?, ?, ?, ?)",
-            (seq, letter.alert_id, letter.topic, json.dumps(letter.payload), letter.created, letter.attempts),
-        )
-
     def _remove(self, receipts: Mapping[int, Receipt], heard: set[int], wall: float, t: float) -> None:
-        with self.journal.writing() as connection:
+        with self.journal.writing():
             for seq, receipt in receipts.items():
-                row = connection.execute("SELECT payload FROM outbox WHERE seq = ?", (seq,)).fetchone()
-                if row is not None and seq not in heard and self._wants_consumer(json.loads(row["payload"])):
-                    connection.execute(
-                        "INSERT OR REPLACE INTO unheard SELECT seq, alert_id, topic, payload, created, attempts, ?"
-                        " FROM outbox WHERE seq = ?",
-                        (wall, seq),
-                    )
-                connection.execute("DELETE FROM outbox WHERE seq = ?", (seq,))
-                self.journal.put_receipt(receipt, wall, t)
+                self._rows.confirmed(seq, receipt, wall, t, heard=seq in heard)
 
-    def _wants_consumer(self, payload: Mapping[str, Any]) -> bool:
-        """What calls somebody, and everything where only a consumer's receipt counts."""
-        times = self.settings.alerts
-        return times.receipt == "consumer" or (times.consumer_receipts and bool(payload.get("ring")))
+    def _gone_letters(self) -> list[Letter]:
+        """On the broker, with no consumer, and on a disk that did not take that."""
+        gone = self._gone.keys() - self._gone_heard
+        return [one for one in self._letters("SELECT * FROM outbox ORDER BY seq") if one.seq in gone] if gone else []
 
     def _read(self, query: str, *values: str | float) -> list[sqlite3.Row]:
-        return self._whole(partial(self._ask, query, values))
+        return self._whole(partial(self._rows.read, query, *values))
 
-    def _ask(self, query: str, values: Sequence[str | float]) -> list[sqlite3.Row]:
-        self.journal.follow()
-        try:
-            return self.journal.connection.execute(query, tuple(values)).fetchall()
-        except sqlite3.Error as error:
-            text = f"{self.journal.folder}: the outbox cannot be read ({error}); check the disk"
-            raise StoreError(text, damaged=is_damage(error)) from None
+    def _letters(self, query: str, *values: str | float) -> list[Letter]:
+        return self._whole(partial(self._rows.letters, query, *values))
 
     def _with_room(self, write: Callable[[], None]) -> None:
         try:
@@ -275,16 +276,4 @@ class Letterbox:
             write()
 
     def _last_seq(self) -> int:
-        """The highest number ever on disk. Where it cannot be read: 0 once the spill counts, before that the Unix time,
-        which is above any count of messages."""
-        try:
-            row = self.journal.connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'outbox'").fetchone()
-        except sqlite3.Error:
-            return 0 if self.spill.counts() else int(time.time())
-        return 0 if row is None else int(row["seq"])
-
-
-def _letter_from(row: sqlite3.Row) -> Letter:
-    return Letter(
-        row["seq"], row["alert_id"], row["topic"], json.loads(row["payload"]), row["created"], row["attempts"]
-    )
+        return self._rows.last_seq(counted=self.spill.counts())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from contextlib import suppress
 from dataclasses import asdict
 
 from device.alert_life import Life, Moment, life_from, to_body
@@ -11,13 +12,15 @@ from device.alerts import alert_for
 from device.feature import Feature, Name, feature_from
 from device.journal import Journal, incident_from
 from device.spill import Spill
+from device.store import StoreError
+from device.unreadable import WRONG, body_from, drop_unreadable
 
 
 class Lives:
     """The newest life of every open alert, over the journal of the calling thread and the memory that threads share.
 
     Reading never fails: what a disk that cannot be read would know is taken from memory, which has everything that was
-    read or written since the unit started.
+    read or written since the unit started. A row that is no life is taken out and comes back with the next change.
     """
 
     def __init__(self, journal: Journal, spill: Spill) -> None:
@@ -31,7 +34,7 @@ class Lives:
             row = self._journal.connection.execute("SELECT life FROM alert WHERE alert_id = ?", (alert_id,)).fetchone()
         except sqlite3.Error:
             return kept
-        stored = None if row is None else life_from(json.loads(row["life"]))
+        stored = None if row is None else self._life(row)
         newer = _newer(stored, kept)
         if newer is stored and stored is not None:
             self._spill.keep(stored)
@@ -42,7 +45,7 @@ class Lives:
         found = {life.id: life for life in self._spill.lives()}
         try:
             rows = self._journal.connection.execute("SELECT life FROM alert WHERE open").fetchall()
-            stored = [life_from(json.loads(row["life"])) for row in rows]
+            stored = [life for row in rows if (life := self._life(row)) is not None]
         except sqlite3.Error:
             stored = []
         for life in stored:
@@ -84,7 +87,23 @@ class Lives:
             ).fetchone()
         except sqlite3.Error:
             row = None
-        return Feature(name, room) if row is None else feature_from(json.loads(row["body"]))
+        if row is not None:
+            with suppress(*WRONG):
+                return feature_from(body_from(row["body"]))
+            self._mend()
+        return Feature(name, room)
+
+    def _life(self, row: sqlite3.Row) -> Life | None:
+        with suppress(*WRONG):
+            return life_from(body_from(row["life"]))
+        self._mend()
+        return None
+
+    def _mend(self) -> None:
+        """Not inside a transaction, which is somebody's who is deciding; it is met again soon."""
+        if not self._journal.connection.in_transaction and not self._journal.readonly:
+            with suppress(StoreError, sqlite3.Error):
+                drop_unreadable(self._journal)
 
     def save_feature(self, feature: Feature) -> None:
         """Write it down inside the caller's transaction."""

@@ -182,7 +182,7 @@ class Outbox(Letterbox):
         receipt = said.receipt
         life = self._answerable(said, now)
         if life is None:
-            return [Unsaved(now.t, answer=said)]
+            return [Unsaved(now.t, answer=said, heard_to=receipt.seq or ALL)]
         changes = [self._one_answer(life, said, now)]
         if receipt.action in ("close", "reject"):
             for grown in (one for one in self.lives.open() if one.grew_from == life.id):

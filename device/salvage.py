@@ -18,6 +18,7 @@ from pathlib import Path
 from device.clock import rfc3339
 from device.journal import Journal
 from device.store import FILE, StoreError, connect
+from device.unreadable import drop_unreadable
 
 log = logging.getLogger(__name__)
 
@@ -25,14 +26,6 @@ ASIDE = f"{FILE}.damaged-"
 LOCK = "fallwatch.db.lock"
 TABLES = ("alert", "outbox", "unheard", "feature", "event")
 """In the order of what matters; all are small."""
-JSON_TEXT = {
-    "outbox": ("alert_id", "payload"),
-    "unheard": ("alert_id", "payload"),
-    "alert": ("alert_id", "life"),
-    "feature": ("name", "body"),
-    "event": ("incident_id", "incident"),
-}
-"""Where a table keeps JSON, and by what a row of it is called."""
 CHUNK = 100
 
 
@@ -44,29 +37,9 @@ def open_journal(folder: Path, room: str) -> Journal:
     except StoreError:
         replace(folder)
         journal = Journal(folder, room=room, lenient=True)
-    with suppress(
-        StoreError, sqlite3.Error
-    ):  # a disk that refuses; what cannot be read is looked for at the next start
-        _drop_unreadable(journal)
+    with suppress(StoreError, sqlite3.Error):  # a disk that refuses; it is looked for again when a row is met
+        drop_unreadable(journal)
     return journal
-
-
-def _drop_unreadable(journal: Journal) -> None:
-    """Take out rows that are no JSON any more, each with a line in the journal: SQLite sees nothing wrong with a bit
-    that has turned over in a text, and one such letter would hold up all behind it.
-
-    An alert whose letter goes rings again by its life; one whose life goes gets another from its event.
-    """
-    for table, (key, text) in JSON_TEXT.items():
-        bad = f"FROM {table} WHERE NOT json_valid({text})"
-        rows = journal.connection.execute(f"SELECT {key}, CAST({text} AS BLOB) {bad}").fetchall()
-        for name, content in rows:
-            log.error("%s: a row of %s about %s cannot be read and is left out", journal.folder / FILE, table, name)
-            body = {"said": "unreadable", "table": table, "content": bytes(content or b"").hex()}
-            journal.say("unit", time.time(), time.monotonic(), body, str(name))
-        if rows:
-            with journal.writing() as connection:
-                connection.execute(f"DELETE {bad}")
 
 
 def replace(folder: Path) -> Path | None:

@@ -6,11 +6,12 @@ One Spill is shared by the thread that sees and the thread that sends; every met
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from device.alert_life import Life
 from device.feature import Feature
+from device.overtaking import overtakes
 from device.records import Alert, Incident, Receipt
 
 
@@ -57,7 +58,7 @@ class Unsaved:
     """One change that is about to be written, or waits in memory for the disk; all that is not empty changes together.
 
     t: monotonic seconds. heard_to: messages of this alert up to this number need no consumer's receipt any more.
-    receipt: the broker's for the letter, once it has it.
+    receipt: the broker's for the letter, once it has it; heard: and a consumer has it too.
     """
 
     t: float
@@ -71,6 +72,14 @@ class Unsaved:
     feature: Feature | None = None
     heard_to: int = 0
     receipt: Receipt | None = None
+    heard: bool = False
+
+    @property
+    def about(self) -> str:
+        """The alert of which heard_to speaks; "" for none."""
+        if self.life is not None:
+            return self.life.id
+        return "" if self.answer is None else self.answer.receipt.alert_id
 
 
 class Spill:
@@ -103,10 +112,21 @@ class Spill:
             return self._highest
 
     def add(self, unsaved: Unsaved) -> None:
-        with self._lock:
-            self._unsaved.append(unsaved)
-            if unsaved.life is not None:
-                self._lives[unsaved.life.id] = unsaved.life
+        """What happened last; letters that it overtakes are not kept, that they were is.
+
+        Not while another thread writes down what is here: it may be at one of them.
+        """
+        idle = self.settling.acquire(blocking=False)
+        try:
+            with self._lock:
+                if idle:
+                    self._unsaved = [_overtaken(one, unsaved) for one in self._unsaved]
+                self._unsaved.append(unsaved)
+                if unsaved.life is not None:
+                    self._lives[unsaved.life.id] = unsaved.life
+        finally:
+            if idle:
+                self.settling.release()
 
     def drop(self, unsaved: Unsaved) -> None:
         with self._lock:
@@ -121,12 +141,24 @@ class Spill:
         """Letters that are neither on disk nor on the broker."""
         return [one.letter for one in self.all() if one.letter is not None and one.receipt is None]
 
-    def delivered(self, seq: int, receipt: Receipt) -> bool:
-        """The broker has this letter; True when it was one of ours."""
+    def unheard(self) -> tuple[list[Letter], dict[str, int]]:
+        """Letters that are on the broker, not on disk, and with no consumer; alert -> the number up to which those that
+        are on disk need no consumer any more."""
+        found: list[Letter] = []
+        ended: dict[str, int] = {}
+        for one in self.all():
+            found = [letter for letter in found if letter.alert_id != one.about or letter.seq > one.heard_to]
+            ended[one.about] = max(one.heard_to, ended.get(one.about, 0))
+            if one.letter is not None and one.receipt is not None and not one.heard:
+                found.append(one.letter)
+        return found, ended
+
+    def delivered(self, seq: int, receipt: Receipt, heard: bool = False) -> bool:
+        """The broker has this letter, and with `heard` a consumer too; True when it was one of ours."""
         with self._lock:
             for one in self._unsaved:
                 if one.letter is not None and one.letter.seq == seq:
-                    one.receipt = receipt
+                    one.receipt, one.heard = receipt, heard
                     return True
         return False
 
@@ -157,3 +189,14 @@ class Spill:
                 self._lives[life.id] = life
             else:
                 self._lives.pop(life.id, None)
+
+
+def _overtaken(older: Unsaved, newer: Unsaved) -> Unsaved:
+    """`older` without its letter where `newer` overtakes that."""
+    letter, by = older.letter, newer.letter
+    if letter is None or by is None or older.receipt is not None or letter.alert_id != by.alert_id:
+        return older
+    if not overtakes(by.payload, letter.payload):
+        return older
+    note = Note("overtaken", by.created, newer.t, {"seq": letter.seq, "for": by.seq}, letter.alert_id)
+    return replace(older, letter=None, notes=(*older.notes, note))

@@ -134,6 +134,8 @@ def connect(folder: Path, *, readonly: bool = False) -> sqlite3.Connection:
             f"{path}: cannot be opened ({error}); check the disk and who owns the folder", damaged=is_damage(error)
         ) from None
     connection.row_factory = sqlite3.Row
+    # A text with a wrong byte in it is still a text: better an odd letter in an alert than no alert.
+    connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
     return connection
 
 

@@ -99,9 +99,11 @@ def staff(outbox: Outbox, on: bool, after_s: float, **more: Any) -> Verdict:
 
 def test_an_alert_that_nobody_claims_goes_out_again_with_numbers_of_its_own(outbox: Outbox) -> None:
     fall = put(outbox, incident())
-    for after_s in range(6, 200):
-        tick(outbox, float(after_s))
     said = messages(outbox)
+    for after_s in range(6, 200):
+        broker_has(outbox, after_s, *(one["seq"] for one in messages(outbox)))
+        tick(outbox, float(after_s))
+        said += messages(outbox)
     assert [(one["event_type"], one["tier"], one["ring"]) for one in said] == [
         ("fall_confirmed", 0, True),
         ("unclaimed", 1, True),
@@ -394,14 +396,85 @@ def test_with_no_byte_free_it_rings_from_memory_and_a_claim_counts_and_is_writte
     assert outbox.settle(WALL + 110.0, T + 110.0)
     again = opened(outbox.journal.folder)
     assert again.lives.open()[0].state == "claimed"
-    assert [one["event_type"] for one in messages(again)] == ["fall_confirmed", "unclaimed", "claimed"]
+    assert [one["event_type"] for one in messages(again)] == ["fall_confirmed", "claimed"], (
+        "the claim overtook the ring"
+    )
     assert [row["what"] for row in again.journal.entries(incident_id=fall.id)] == [
         "incident",
         "alert",
         "ring",
+        "overtaken",
         "receipt",
     ]
     again.journal.close()
+
+
+def test_what_only_memory_knows_waits_for_the_desk_too_where_its_receipt_counts(tmp_path: Path) -> None:
+    outbox = opened(tmp_path, receipt="consumer")
+    before = put(outbox, incident())
+    broker_has(outbox, 6.0, 1)
+    desk_has(outbox, before.id, 6.0)
+    takes(outbox, False)
+    falls = [incident(), incident()]
+    for fall in falls:
+        assert outbox.put(fall, alert_of(fall), "m-1") is not None
+    broker_has(outbox, 7.0, 2, 3)
+    assert outbox.pending() == []
+    assert [one.seq for one in outbox.unheard()] == [2, 3], "so that they are said again until a desk has them"
+    assert (outbox.waiting(), outbox.unsent_count()) == (2, 0)
+    assert desk_has(outbox, falls[0].id, 8.0, seq=2).counts
+    assert [one.seq for one in outbox.unheard()] == [3]
+    takes(outbox, True)
+    assert outbox.settle(WALL + 20.0, T + 20.0)
+    assert [one.seq for one in outbox.unheard()] == [3], "the disk knows it now"
+    again = opened(tmp_path, receipt="consumer")
+    assert again.waiting() == 1, "and after a restart"
+    assert desk_has(again, falls[1].id, 30.0).counts
+    assert again.waiting() == 0
+    again.journal.close()
+    outbox.journal.close()
+
+
+def test_a_desk_that_was_faster_than_the_broker_counts_for_what_only_memory_knows(tmp_path: Path) -> None:
+    outbox = opened(tmp_path, receipt="consumer")
+    takes(outbox, False)
+    fall = incident()
+    outbox.put(fall, alert_of(fall), "m-1")
+    (seq,) = [one.seq for one in outbox.pending()]
+    desk_has(outbox, fall.id, 7.0, seq=seq)
+    broker_has(outbox, 8.0, seq)
+    assert (outbox.pending(), outbox.waiting()) == ([], 0)
+
+
+@pytest.mark.parametrize("faster", [False, True])
+def test_a_desk_has_what_is_on_a_disk_that_takes_nothing_any_more(tmp_path: Path, faster: bool) -> None:
+    outbox = opened(tmp_path, receipt="consumer")
+    one, two = put(outbox, incident()), put(outbox, incident())
+    broker_has(outbox, 7.0, 1)
+    takes(outbox, False)
+    if faster:
+        desk_has(outbox, two.id, 7.5, seq=2)
+    assert outbox.delivered({2: Receipt(two.id, "broker", "b:1", WALL)}, WALL + 8.0, T + 8.0) is not None
+    assert [letter.seq for letter in outbox.unheard()] == ([1] if faster else [1, 2])
+    desk_has(outbox, one.id, 9.0)
+    assert [letter.seq for letter in outbox.unheard()] == ([] if faster else [2]), "it is not said again for ever"
+    if not faster:
+        desk_has(outbox, two.id, 9.0)
+    assert outbox.waiting() == 0
+    takes(outbox, True)
+    assert outbox.settle(WALL + 20.0, T + 20.0)
+    assert (outbox.waiting(), outbox.pending()) == (0, [])
+    outbox.journal.close()
+
+
+def test_a_test_alert_leaves_when_a_desk_has_it(tmp_path: Path) -> None:
+    outbox = opened(tmp_path, receipt="consumer")
+    one = put(outbox, incident("test"))
+    broker_has(outbox, 7.0, 1)
+    assert outbox.waiting() == 1
+    assert desk_has(outbox, one.id, 8.0).counts
+    assert outbox.waiting() == 0
+    outbox.journal.close()
 
 
 def test_staff_hush_nothing_while_the_disk_fails(outbox: Outbox) -> None:
@@ -423,7 +496,12 @@ def test_a_store_that_breaks_after_the_fall_does_not_silence_it(tmp_path: Path) 
     assert [one.payload["event_type"] for one in outbox.pending()] == ["unclaimed"]
     assert says(outbox, fall.id, "close", 70.0).counts
     tick(outbox, 700.0)
-    assert [one.payload["event_type"] for one in outbox.pending()] == ["unclaimed", "closed"]
+    assert [one.payload["event_type"] for one in outbox.pending()] == ["closed"], "and no ring for what is over"
+
+
+def takes(outbox: Outbox, whether: bool) -> None:
+    """A disk that can be read and takes nothing, and one that does again."""
+    outbox.journal.connection.execute(f"PRAGMA query_only = {not whether}")
 
 
 def broken() -> sqlite3.Connection:

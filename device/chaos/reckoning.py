@@ -26,9 +26,9 @@ SAID = (
 """Every entry of the journal with which a message was put into the outbox."""
 LEFT = (
     "SELECT (SELECT count(*) FROM outbox) + (SELECT count(*) FROM journal"
-    " WHERE what = 'receipt' AND json_extract(body, '$.level') = 'broker')"
+    " WHERE what = 'overtaken' OR (what = 'receipt' AND json_extract(body, '$.level') = 'broker'))"
 )
-"""Every message that waits, and every one that the broker has confirmed."""
+"""Every message that waits, every one that a newer one overtook, and every one that the broker has confirmed."""
 UNANSWERED = (
     "SELECT DISTINCT incident_id FROM journal AS said WHERE what = 'alert'"
     " AND NOT EXISTS (SELECT 1 FROM journal AS other WHERE other.incident_id = said.incident_id AND"
@@ -133,7 +133,7 @@ def silent(outbox: Outbox, now: Moment) -> list[str]:
 def reckon(folder: Path, received: Sequence[Mapping[str, Any]]) -> Reckoning:
     """Compare the journal of a unit that has sent everything with what arrived; received: payloads, in their order."""
     found = Reckoning(received=len(received))
-    written = _written(folder)
+    written, overtaken = _written(folder)
     found.messages = sum(written.values())
     meaning: dict[int, tuple[str, str]] = {}
     heard: dict[str, set[int]] = defaultdict(set)
@@ -149,7 +149,8 @@ def reckon(folder: Path, received: Sequence[Mapping[str, Any]]) -> Reckoning:
         heard[alert_id].add(seq)
     found.repeats = found.received - sum(len(seqs) for seqs in heard.values())
     for alert_id in written.keys() | heard.keys():
-        wrote, got = written[alert_id], len(heard[alert_id])
+        # One that was overtaken on its way may have arrived all the same.
+        wrote, got = written[alert_id], len(heard[alert_id] - overtaken[alert_id])
         found.lost += max(0, wrote - got)
         found.repeated_alarms += max(0, got - wrote)
         if wrote != got:
@@ -159,12 +160,17 @@ def reckon(folder: Path, received: Sequence[Mapping[str, Any]]) -> Reckoning:
     return found
 
 
-def _written(folder: Path) -> Counter[str]:
-    """How many messages the journal says were made, by alert."""
+def _written(folder: Path) -> tuple[Counter[str], dict[str, set[int]]]:
+    """By alert: how many messages the journal says were made and not overtaken; the numbers of those that were."""
     written: Counter[str] = Counter()
+    overtaken: dict[str, set[int]] = defaultdict(set)
     with closing(Journal(folder, readonly=True)) as journal:
         for row in journal.connection.execute("SELECT what, incident_id, body FROM journal ORDER BY seq"):
-            human = row["what"] == "receipt" and json.loads(row["body"]).get("level") == "human"
+            body = json.loads(row["body"])
+            human = row["what"] == "receipt" and body.get("level") == "human"
             if human or row["what"] in ("alert", "ring", "restart"):
                 written[row["incident_id"]] += 1
-    return written
+            elif row["what"] == "overtaken":
+                written[row["incident_id"]] -= 1
+                overtaken[row["incident_id"]].add(body["seq"])
+    return written, overtaken

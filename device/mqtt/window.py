@@ -73,15 +73,15 @@ class Window:
         out again behind what the broker has not had at all.
         """
         now = self._clock.now()
+        self._held = {seq: until for seq, until in self._held.items() if until > now}
         flying = {sent.letter.seq for sent in self._flying.values()}
         size = max(1, min(SIZE, link.receive_max - TRUTHS))
         reach = size + len(flying) + len(self._held)
         room = max(0, size - len(flying))
-        due = [
-            letter
-            for letter in self.outbox.pending(reach, only)
-            if letter.seq not in flying and self._held.get(letter.seq, now) <= now
-        ][:room]
+        waiting = self.outbox.pending(reach, only)
+        if not only and len(waiting) < reach:
+            self._forget_others(waiting)
+        due = [one for one in waiting if one.seq not in flying and one.seq not in self._held][:room]
         again = [] if only else [letter for letter in self._overdue_consumers(now) if letter.seq not in flying]
         again = again[: room - len(due)]
         for letter in due:
@@ -118,6 +118,12 @@ class Window:
     def overdue(self, now: float) -> bool:
         """True when a receipt has not come in time."""
         return any(now - sent.t > ACK_DEADLINE_S for sent in self._flying.values())
+
+    def _forget_others(self, waiting: list[Letter]) -> None:
+        """Of what is neither waiting nor watched any more, such as what was overtaken, nothing is remembered."""
+        known = {letter.seq for letter in waiting} | self._waits.keys()
+        self._attempts = {seq: count for seq, count in self._attempts.items() if seq in known}
+        self._unheard_since = {seq: since for seq, since in self._unheard_since.items() if seq in known}
 
     def _overdue_consumers(self, now: float) -> list[Letter]:
         """Messages that no consumer has had for long enough to be sent again; each waits from when it is first seen."""

@@ -11,6 +11,7 @@ import json
 import logging
 import sqlite3
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -19,6 +20,7 @@ from device.journal import Journal
 from device.letters import TOPIC
 from device.spill import Spill
 from device.store import FILE, StoreError
+from device.unreadable import WRONG, body_from, drop_unreadable
 from device.ways.choice import tells
 from device.ways.way import Body, Item
 
@@ -106,7 +108,8 @@ class Ledger:
         found = {}
         for row in self._rows():
             if row["seq"] not in self._past:
-                found[row["seq"]] = _item(row)
+                if (item := self._item(row)) is not None:
+                    found[item.seq] = item
             elif not found:
                 self._seq = row["seq"]
         return [item for _, item in sorted((self._held | found).items())]
@@ -157,6 +160,15 @@ class Ledger:
         except sqlite3.Error as error:
             log.debug("%s", error)
             return []
+
+    def _item(self, row: sqlite3.Row) -> Item | None:
+        """None for one that cannot be read: it is taken out and said, and the others go on."""
+        with suppress(*WRONG):
+            return Item(row["seq"], row["alert_id"], body_from(row["payload"]), row["created"])
+        if self.journal is not None:
+            with suppress(StoreError, sqlite3.Error):
+                drop_unreadable(self.journal)
+        return None
 
     def _note(self, one: Done) -> None:
         """What came from memory does not move the place: the disk may hold earlier ones that cannot be read now."""
@@ -233,10 +245,6 @@ def _has(journal: Journal, trigger: str) -> bool:
     except sqlite3.Error as error:
         raise StoreError(f"{journal.folder}: the journal cannot be read ({error}); check the disk") from None
     return found is not None
-
-
-def _item(row: sqlite3.Row) -> Item:
-    return Item(row["seq"], row["alert_id"], json.loads(row["payload"]), row["created"])
 
 
 def _inode(folder: Path) -> int:
