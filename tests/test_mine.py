@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import shutil
 from dataclasses import replace
@@ -19,7 +20,7 @@ from training import mine as mining
 from training.footage import Footage
 from training.index import ClipTableError
 from training.judged import Model
-from training.lineage import LEDGER
+from training.lineage import LEDGER, mined_sources
 from training.mine import SHEET, Rule, around, fooled
 from training.mine_sources import Stretch, sources_of, stretches
 from training.pieces import Piece, read_piece, write_piece
@@ -115,6 +116,35 @@ def test_simulated_days_give_pieces_with_their_truth_that_training_reads(tmp_pat
     assert [set(np.flatnonzero(step)) for step in sample.allowed] == [{label} for label in piece.label.tolist()]
 
 
+def test_a_piece_says_what_happened_and_where_the_picture_lies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bars = [0, 12, 128, 72]
+    acts = [("walk", 0.0, 9.0), ("sweep", 9.0, 20.0), ("doze", 20.0, 60.0)]
+    episodes = [{"person": 0, "name": name, "from_s": start, "to_s": end} for name, start, end in acts]
+    day(tmp_path / "days", [(100, 110), (300, 310)], content=bars, episodes=episodes)
+    day(tmp_path / "days", [(100, 110)], content=bars, behaviour="kneel")
+    day(tmp_path / "days", [(100, 110)])
+    monkeypatch.setattr("training.mine.open_model", lambda path: fooled_by_light())
+    assert run("model.pt", tmp_path / "days", "--out", tmp_path / "mined", "--per-hour", 3600) == 0
+    assert "what happened there: sweep 1, doze 1, kneel 1" in capsys.readouterr().out
+    kept = sorted((tmp_path / "mined").glob("*.npz"))
+    assert [read_piece(path).meta["doing"] for path in kept] == [["sweep"], ["doze"], ["kneel"], []]
+    assert [mined_sample(path).content for path in kept] == [tuple(bars)] * 3 + [(0, 0, 128, 96)]
+    assert run("model.pt", tmp_path / "days", "--out", tmp_path / "mined", "--json") == 1, "by another rule"
+    write_piece(replace(read_piece(kept[0]), meta={"content": [0, 12, 128, 96]}), kept[0])
+    with pytest.raises(ValueError, match=r"npz: its content .* is not within 128 x 96; mine it again"):
+        mined_sample(kept[0])
+
+
+def test_a_video_wider_than_the_raster_knows_its_bars(tmp_path: Path) -> None:
+    wide = [np.asarray(cv2.resize(picture, (160, 90)), np.uint8) for picture in moving_square(30)]
+    (whole,) = stretches(write_video(tmp_path / "wide.mp4", wide), model(False).raster)
+    assert whole.content == (0, 12, 128, 72)
+    assert not whole.stored[:, :12].any()
+    assert whole.stored[:, 12:84].any()
+
+
 def test_a_long_video_comes_in_stretches_that_show_their_past_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -183,6 +213,35 @@ def test_a_stopped_run_goes_on_and_gives_the_same(tmp_path: Path, monkeypatch: p
     assert all(np.array_equal(whole[name].grey, torn[name].grey) for name in whole)
     ledgers = [json.loads((tmp_path / name / LEDGER).read_text())["sources"] for name in ("whole", "torn")]
     assert ledgers[0] == ledgers[1]
+
+
+def test_what_was_mined_is_known_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = day(tmp_path / "days", [(100, 110)])
+    monkeypatch.setattr("training.mine.open_model", lambda path: replace(fooled_by_light(), digest="0a1b2c3d"))
+    monkeypatch.chdir(tmp_path)
+    assert run("model.pt", "days", "--out", "mined") == 0
+    monkeypatch.chdir(tmp_path / "days")
+    assert mined_sources([str(tmp_path / "mined")]) == {path.resolve()}
+    moved = replace(fooled_by_light(), name="elsewhere/model.pt", digest="0a1b2c3d")
+    monkeypatch.setattr("training.mine.open_model", lambda path: moved)
+    assert run("../elsewhere/model.pt", path, "--out", tmp_path / "mined") == 0, "the same network in another place"
+    assert len(list((tmp_path / "mined").glob("*.npz"))) == 1
+
+
+def test_a_full_disk_names_the_piece_and_how_to_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*given: object, **arrays: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    path = day(tmp_path / "days", [(100, 110)])
+    monkeypatch.setattr("training.mine.open_model", lambda path: fooled_by_light())
+    monkeypatch.setattr("training.pieces.np.savez_compressed", full)
+    assert run("model.pt", path, "--out", tmp_path / "mined") == 1
+    said = capsys.readouterr().err
+    assert f"{tmp_path / 'mined'}/day_000000_" in said
+    assert ".npz: No space left on device; put that right" in said
+    assert not list((tmp_path / "mined").iterdir())
 
 
 def test_a_folder_holds_what_fooled_one_network(

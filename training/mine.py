@@ -28,7 +28,7 @@ from training.judged import Model, open_model
 from training.lineage import LEDGER
 from training.metrics import smooth
 from training.mine_sources import Stretch, sources_of, stretches
-from training.pieces import Piece, read_piece, write_piece
+from training.pieces import Piece, read_facts, read_piece, write_piece
 from training.scoring import evidence
 from training.written import json_of, write_text
 
@@ -67,7 +67,7 @@ class Ledger:
         if self.path.exists():
             self.content = self._read()
             for name, value in head.items():
-                if self.content.get(name) != value:
+                if _mark(self.content.get(name)) != _mark(value):
                     raise ValueError(
                         f"{out}: was mined with {name} {self.content.get(name)!r}, not {value!r}; name another --out"
                     )
@@ -83,7 +83,7 @@ class Ledger:
 
     @property
     def sources(self) -> dict[str, dict[str, Any]]:
-        """Source -> mark (size and time of the file), done_s, complete, kept."""
+        """Source -> mark (size and time of the file), done_s, complete, kept, doing (pieces by what happened)."""
         found: dict[str, dict[str, Any]] = self.content["sources"]
         return found
 
@@ -93,12 +93,17 @@ class Ledger:
         mark = f"{stat.st_size} {stat.st_mtime_ns}"
         entry = self.sources.get(str(source))
         if entry is None or entry["mark"] != mark:
-            entry = self.sources[str(source)] = {"mark": mark, "done_s": 0.0, "complete": False, "kept": 0}
+            entry = self.sources[str(source)] = {"mark": mark, "done_s": 0.0, "complete": False, "kept": 0, "doing": {}}
         return entry
 
     def save(self) -> None:
         """Written whole, then named."""
         write_text(self.path, json_of(self.content))
+
+
+def _mark(value: Any) -> Any:
+    """A network is known by its digest, the last word of its entry, wherever its file lies; a number by itself."""
+    return value.rpartition(" ")[2] or value if isinstance(value, str) else value
 
 
 def mine_source(source: Path, model: Model, rule: Rule, ledger: Ledger, come: Callable[[float], None]) -> None:
@@ -113,7 +118,8 @@ def mine_source(source: Path, model: Model, rule: Rule, ledger: Ledger, come: Ca
             for piece in pieces:
                 piece.meta["source"] = str(source)
                 write_piece(piece, ledger.path.parent / piece_name(source, piece))
-            entry.update(done_s=round(stretch.end_s, 3), kept=entry["kept"] + len(pieces))
+            doing = Counter(entry.get("doing", {})) + Counter(name for piece in pieces for name in piece.meta["doing"])
+            entry.update(done_s=round(stretch.end_s, 3), kept=entry["kept"] + len(pieces), doing=dict(doing))
             ledger.save()
         come(stretch.end_s)
     entry["complete"] = True
@@ -143,6 +149,8 @@ def cut(stretch: Stretch, score: NDArray[np.float64], peak: int) -> Piece:
         "peak_s": round(float(stretch.film.t[peak]), 3),
         "score": round(float(score[peak]), 4),
         "scores": np.round(score[span], 3).tolist(),
+        "content": list(stretch.content),
+        "doing": sorted({one.name for one in stretch.doing if one.from_s <= stretch.film.t[peak] < one.to_s}),
     }
     return Piece(stretch.stored[span], truth, meta)
 
@@ -171,8 +179,7 @@ def sheet_of(folder: Path) -> list[Moment]:
     worst = []
     for path in folder.glob("*.npz"):
         if not path.name.startswith("."):
-            meta = read_piece(path).meta
-            worst.append((float(meta["score"]), path))
+            worst.append((float(read_facts(path).meta["score"]), path))
     return [_moment(path) for _, path in sorted(worst, key=lambda pair: (-pair[0], pair[1].name))[:SHOWN]]
 
 
@@ -182,6 +189,7 @@ def _moment(path: Path) -> Moment:
     t = float(meta["start_s"]) + np.arange(len(piece), dtype=np.float64) * STEP_S
     at = round((float(meta["peak_s"]) - float(meta["start_s"])) / STEP_S)
     truth = f" while {LABELS[int(piece.label[at])]}" if piece.label is not None else ""
+    truth += f" ({', '.join(meta['doing'])})" if meta.get("doing") else ""
     title = f"{Path(meta['source']).name} at {meta['peak_s']:.1f} s, {meta['score']:.2f}{truth}"
     return Moment.cut(
         "false", title, (piece.grey, t, np.asarray(meta["scores"], np.float64)), (float(t[0]), float(t[-1]))
@@ -189,15 +197,18 @@ def _moment(path: Path) -> Moment:
 
 
 def summary(ledger: Ledger) -> dict[str, Any]:
-    """What was gone through and kept; by_source: pieces of each source that gave any, the most first."""
+    """What was gone through and kept; by_source, by_doing: pieces of each source that gave any, and by what happened
+    where that is known, the most first."""
     entries = ledger.sources
     kept = Counter({source: entry["kept"] for source, entry in entries.items() if entry["kept"]})
+    doing = sum((Counter(entry.get("doing", {})) for entry in entries.values()), Counter[str]())
     hours = sum(entry["done_s"] for entry in entries.values()) / 3600
     return {
         "sources": len(entries),
         "hours": round(hours, 3),
         "kept": kept.total(),
         "by_source": dict(kept.most_common()),
+        "by_doing": dict(doing.most_common()),
     }
 
 
@@ -205,7 +216,9 @@ def summary_text(said: dict[str, Any]) -> str:
     """The summary as people read it, with the sources that gave most."""
     by_source = list(said["by_source"].items())
     head = f"{said['sources']} sources, {said['hours']:.2f} h, {said['kept']} pieces kept of {len(by_source)} sources"
-    return "\n".join([head, *(f"{count:6} {source}" for source, count in by_source[:SHOWN])])
+    doing = ", ".join(f"{name} {count}" for name, count in said["by_doing"].items())
+    lines = [f"{count:6} {source}" for source, count in by_source[:SHOWN]]
+    return "\n".join([head, *lines, *([f"what happened there: {doing}"] if doing else [])])
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -235,8 +248,12 @@ def run(args: argparse.Namespace) -> int:
                 f"--level {args.level} --per-hour {args.per_hour}: a level within 0..1 and a positive rate"
             )
         failed = mine(args)
-    except (FallwatchError, ValueError, OSError) as error:
+    except (FallwatchError, ValueError) as error:
         print(f"fallwatch mine: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        told = f"{error.filename or args.out}: {error.strerror or error}"
+        print(f"fallwatch mine: {told}; put that right, and the same command goes on where it was", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("fallwatch mine: stopped; the same command goes on where it was", file=sys.stderr)

@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 
 from device.footage import read_footage
 from device.labels import FALLING, FLOOR, INDEX
-from device.preprocess import Raster, to_grey
+from device.preprocess import Raster, letterbox, to_grey
 from device.sampler import Sampler
 from training.footage import STEP_S, Footage
 from training.hours import spans_on_purpose
 from training.index import Clip, ClipTableError, read_index
 from training.metrics import BEFORE_FALL_S
-from training.pieces import film_of, read_piece
+from training.pieces import Piece, content_of, film_of, read_piece
 from training.samples import STORED
 
 TABLE: Final = "clips.csv"
@@ -38,12 +38,22 @@ PAST_STEPS: Final = 150
 
 
 @dataclass(frozen=True, slots=True)
+class Doing:
+    """One act by its name, as in the catalogue of clips or of days, in seconds from the start of the source."""
+
+    name: str
+    from_s: float
+    to_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Stretch:
     """Some minutes of one source.
 
     film: on the network's raster, t in seconds from the start of the source. stored: uint8 (steps, 96, 128), what is
     kept of it. everyday: bool (steps,), where the truth says that nobody falls or lies on the floor. fresh: the first
-    step that an earlier stretch has not shown. label: uint8 (steps,) where it is known.
+    step that an earlier stretch has not shown. label: uint8 (steps,) where it is known. content: left, top, width,
+    height of the picture in `stored`, without bars. doing: who does what from when to when, seconds, where it is known.
     """
 
     film: Footage
@@ -51,6 +61,8 @@ class Stretch:
     everyday: NDArray[np.bool_]
     fresh: int
     label: NDArray[np.uint8] | None
+    content: tuple[int, int, int, int] = (0, 0, STORED.width, STORED.height)
+    doing: tuple[Doing, ...] = ()
 
     @property
     def end_s(self) -> float:
@@ -68,7 +80,8 @@ def sources_of(named: Sequence[Path]) -> list[Path]:
             raise ValueError(
                 f"{path}: no footage there; name a video, a folder of videos, or a folder of pieces (.npz)"
             )
-        found += [one for one in inside if one not in found]
+        # Absolute: what was mined has to be known again from any folder, or a test on it would pass for an honest one.
+        found += [one for one in (file.absolute() for file in inside) if one not in found]
     for path in found:
         refuse_dev(path)
     return found
@@ -105,7 +118,15 @@ def _piece(path: Path, raster: Raster) -> Stretch:
         everyday &= ~np.isin(piece.label, (INDEX[FALLING], INDEX[FLOOR]))
     for start, end in spans_on_purpose(piece):
         everyday &= (film.t < start) | (film.t > end)
-    return Stretch(film, piece.grey, everyday, 0, piece.label)
+    return Stretch(film, piece.grey, everyday, 0, piece.label, content_of(piece), _doing(piece))
+
+
+def _doing(piece: Piece) -> tuple[Doing, ...]:
+    """What happens in a simulated day, by its episodes, or in a rendered clip, from its first step to its last."""
+    episodes = piece.meta.get("episodes") or ()
+    acts = tuple(Doing(str(one["name"]), float(one["from_s"]), float(one["to_s"])) for one in episodes)
+    behaviour = piece.meta.get("behaviour")
+    return acts or ((Doing(str(behaviour), 0.0, len(piece) * STEP_S),) if behaviour else ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +137,7 @@ class _Seen:
     reset: bool
     small: NDArray[np.uint8]
     stored: NDArray[np.uint8]
+    size: tuple[int, int]
 
 
 def _film(path: Path, raster: Raster) -> Iterator[Stretch]:
@@ -140,7 +162,8 @@ def _steps(path: Path, raster: Raster) -> Iterator[_Seen]:
             if last is None or last[0] != step.frame.id:
                 pixels = step.frame.pixels
                 last = (step.frame.id, to_grey(pixels, raster), to_grey(pixels, STORED))
-            yield _Seen(step.t, step.reset, last[1], last[2])
+            height, width = step.frame.pixels.shape[:2]
+            yield _Seen(step.t, step.reset, last[1], last[2], (width, height))
 
 
 def _stretch(kept: Sequence[_Seen], fresh: int, clip: Clip | None) -> Stretch:
@@ -153,7 +176,8 @@ def _stretch(kept: Sequence[_Seen], fresh: int, clip: Clip | None) -> Stretch:
         if clip.fall_start_s is not None:
             everyday &= t < clip.fall_start_s - BEFORE_FALL_S
     film = Footage(t, np.stack([seen.small for seen in kept]), reset, (STORED.width, STORED.height))
-    return Stretch(film, np.stack([seen.stored for seen in kept]), everyday, fresh, None)
+    content = letterbox(*kept[-1].size, STORED)
+    return Stretch(film, np.stack([seen.stored for seen in kept]), everyday, fresh, None, content)
 
 
 def _is_footage(path: Path) -> bool:

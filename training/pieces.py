@@ -91,6 +91,18 @@ def write_arrays(path: Path, meta: dict[str, Any], **arrays: Any) -> None:
         np.savez_compressed(file, meta=np.frombuffer(json.dumps(meta).encode(), np.uint8), **arrays)
 
 
+def content_of(piece: Piece | Facts) -> tuple[int, int, int, int]:
+    """Left, top, width, height of the picture between the bars of its raster; all of it where the piece does not say.
+
+    Raises ValueError for one that does not lie within the raster.
+    """
+    height, width = STORED_SHAPE
+    left, top, wide, high = piece.meta.get("content") or (0, 0, width, height)
+    if min(left, top) < 0 or min(wide, high) < 1 or left + wide > width or top + high > height:
+        raise ValueError(f"its content {piece.meta['content']} is not within {width} x {height}")
+    return int(left), int(top), int(wide), int(high)
+
+
 def film_of(grey: NDArray[np.uint8], raster: Raster) -> Footage:
     """Stored pictures as footage on a network's raster: one stretch from t = 0 s, without a gap."""
     small = np.stack([to_grey(picture, raster) for picture in grey])

@@ -18,7 +18,7 @@ from device.preprocess import Raster, letterbox
 from training.augment import moved
 from training.clip import Clip, narrow
 from training.footage import STEP_S, Footage
-from training.pieces import read_piece
+from training.pieces import content_of, read_piece
 from training.synth.clip import load_clip
 
 Source = Literal["rendered", "real", "mined"]
@@ -176,6 +176,9 @@ def mined_sample(path: Path) -> Sample:
     allowed[:, ALARMING] = False
     if piece.label is not None:
         allowed = np.eye(len(LABELS), dtype=bool)[piece.label]
-    content = (0, 0, STORED.width, STORED.height)
+    try:
+        content = content_of(piece)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path}: {error}; mine it again") from None
     weight = np.ones(len(piece), np.float32)
     return Sample(path.stem, piece.grey, allowed, weight, content, "mined", moved(piece.grey))

@@ -13,11 +13,18 @@ from typing import Any
 
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
-    """A path beside `path` to write to, which takes that name when the block ends and leaves nothing when it fails."""
+    """A path beside `path` to write to, which takes that name when the block ends and leaves nothing when it fails.
+
+    An OSError that names no file, as that of a full disk, then names `path`.
+    """
     partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         yield partial
         partial.replace(path)
+    except OSError as error:
+        if error.filename is None and error.errno is not None:
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        raise
     finally:
         partial.unlink(missing_ok=True)
 
