@@ -65,7 +65,8 @@ class Life:
     alert: what was said last, at the loudest priority so far. since: when this state began, moved only by `rung` after
     a reboot. rang: when it last called anybody. heard: a consumer has said since then that it has it. helpless: the
     ways out of last resort were told since then. silenced: shown and not rung, because staff are in the room. by, at:
-    who acted last and when (Unix seconds, as the sender says).
+    who acted last and when (Unix seconds, as the sender says). reopened: when it was opened again, the same way, and
+    never later than the unit's own clock then said.
     """
 
     alert: Alert
@@ -83,6 +84,7 @@ class Life:
     grew_from: str = ""
     model_id: str = ""
     version: int = 1
+    reopened: float | None = None
 
     @property
     def id(self) -> str:
@@ -140,12 +142,20 @@ def said(life: Life | None, alert: Alert, now: Moment, *, silence: bool, recover
     return replace(kept, rang=now, since=now if first else kept.since, heard=False, helpless=False)
 
 
-def refusal(life: Life, action: Action) -> str:
-    """Why this answer does not count, in one sentence; "" when it does."""
+def refusal(life: Life, action: Action, at: float | None = None) -> str:
+    """Why this answer does not count, in one sentence; "" when it does. at: when it was said, Unix seconds.
+
+    One that waited somewhere while the alert was opened again is about what was over by then.
+    """
     if life.alert.kind in FAULTS and action in ("close", "reject", "reopen"):
         return "a fault ends by itself once its cause is gone, nobody can close it"
     if life.state not in ALLOWED_FROM[action]:
         return f"{action} comes too late, the alert is {life.state}"
+    late = life.reopened is not None and at is not None and at < life.reopened
+    if late and action not in ("received", "reopen"):
+        return (
+            f"{action} comes too late, the alert was opened again after that was said; say it again, and check the time"
+        )
     return ""
 
 
@@ -166,7 +176,8 @@ def answered(life: Life, receipt: Receipt, now: Moment) -> Life:
     )
     if receipt.action != "reopen":
         return kept
-    return replace(kept, alert=_calling(kept.alert), rang=now, tier=0, heard=False, helpless=False)
+    reopened = min(receipt.at, now.wall)
+    return replace(kept, alert=_calling(kept.alert), rang=now, tier=0, heard=False, helpless=False, reopened=reopened)
 
 
 def due(life: Life, now: Moment, times: Alerts, *, staff: bool) -> Ring | None:

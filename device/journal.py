@@ -30,6 +30,12 @@ RECEIPT_FIELDS = frozenset(one.name for one in fields(Receipt))
 EVENT_KINDS = ("fall", "floor", "long_lie", "inactivity")
 """Incidents that happen to a person and so become events; faults of the unit stay in the journal."""
 
+EVENT_ROWS = (
+    "SELECT event.*, coalesce((SELECT json_extract(life, '$.silenced') FROM alert"
+    " WHERE alert_id = incident_id AND open AND json_valid(life)), 0) AS hushed FROM event"
+)
+"""Events, and of each whether staff in the room keep its alert from ringing now."""
+
 
 def boot_id() -> str:
     """The kernel's id of this boot; monotonic times of two boots cannot be compared."""
@@ -183,14 +189,14 @@ class Journal:
     def events(self, limit: int = 200, before: float | None = None) -> list[sqlite3.Row]:
         """Events newest first; `before` (Unix seconds) pages on."""
         return self.connection.execute(
-            "SELECT * FROM event WHERE wall_start < ? ORDER BY wall_start DESC LIMIT ?",
+            f"{EVENT_ROWS} WHERE wall_start < ? ORDER BY wall_start DESC LIMIT ?",
             (before if before is not None else 1e18, limit),
         ).fetchall()
 
     def event(self, incident_id: str) -> sqlite3.Row | None:
         """One event by its incident id."""
         row: sqlite3.Row | None = self.connection.execute(
-            "SELECT * FROM event WHERE incident_id = ?", (incident_id,)
+            f"{EVENT_ROWS} WHERE incident_id = ?", (incident_id,)
         ).fetchone()
         return row
 

@@ -187,7 +187,8 @@ class Outbox(Letterbox):
         if receipt.action in ("close", "reject"):
             for grown in (one for one in self.lives.open() if one.grew_from == life.id):
                 same = replace(said, receipt=replace(receipt, alert_id=grown.id), nonce="")
-                changes.append(self._one_answer(grown, same, now))
+                if not alert_life.refusal(grown, receipt.action, receipt.at):
+                    changes.append(self._one_answer(grown, same, now))
         return changes
 
     def _one_answer(self, life: Life, said: Answer, now: Moment) -> Unsaved:
@@ -212,7 +213,7 @@ class Outbox(Letterbox):
         state = life.state if life else ""
         if seen:
             raise NotCountedError("this answer was entered before", state, repeated=True)
-        if life is not None and (reason := alert_life.refusal(life, action)):
+        if life is not None and (reason := alert_life.refusal(life, action, said.receipt.at)):
             raise NotCountedError(reason, state)
         return life
 

@@ -29,9 +29,11 @@ from device.clip import Picture, make_clip, make_thumb, to_jpeg
 from device.console import ConsoleError, create_app, serve, words
 from device.console.footage import clip_absence, thresholds
 from device.errors import MissingExtraError
+from device.feature import Wish
 from device.health import beat, last_beat
 from device.journal import Journal, boot_id
 from device.labels import LABELS
+from device.outbox import Outbox
 from device.recording import Origin, Span, make_note
 from device.records import Alert, Incident, Receipt, Scores
 from device.score_table import save_scores
@@ -188,6 +190,26 @@ def test_list_is_newest_first_and_says_what_is_open(client: TestClient, house: H
     assert found["events"][1]["stands"] == "Claimed by Anna"
     assert found["unit"] == {"site": "rosehill", "id": "unit-7", "room": "room-12"}
     assert found["journal"] is True
+
+
+def test_an_alert_that_staff_in_the_room_keep_from_ringing_is_not_said_to_ring(
+    client: TestClient, house: House
+) -> None:
+    with closing(house.journal()) as journal:
+        outbox = Outbox(journal, house.settings)
+        t, wall = time.monotonic(), time.time()
+        outbox.switch(Wish("staff", True, "Anna"), wall, t)
+        made = Incident(str(ULID.from_timestamp(wall)), "fall", "confirmed", t, wall, t - 5.0, wall - 5.0, t, wall)
+        outbox.put(made, alerts.alert_for(made, "room-12"), MODEL)
+        (event,) = client.get("/api/events").json()["events"]
+        assert (event["urgency"], event["stands"]) == ("watching", "Open, shown and not rung, staff are in the room")
+        assert event["says"] == "Fall confirmed: shown and not rung, staff are in the room"
+        assert client.get(f"/api/events/{made.id}").json()["event"] == event
+        outbox.switch(Wish("staff", False, "Anna"), wall + 1.0, t + 1.0)
+        outbox.tick(wall + 2.0, t + 2.0)
+    (event,) = client.get("/api/events").json()["events"]
+    assert (event["urgency"], event["stands"]) == ("rings", "Open, nobody has claimed it")
+    assert event["says"] == "Fall confirmed: still down, the alert rings"
 
 
 def test_list_is_paged_by_time(client: TestClient, house: House) -> None:

@@ -151,6 +151,39 @@ def test_opened_again_it_rings_and_is_the_truth_again(outbox: Outbox) -> None:
     assert told(outbox, fall.id)[-1] == ("unclaimed", 1, True, "open")
 
 
+@pytest.mark.parametrize("action", ["claim", "arrive", "close", "reject"])
+def test_an_answer_that_waited_while_the_alert_was_opened_again_does_not_count_for_what_it_is_now(
+    outbox: Outbox, action: Action
+) -> None:
+    fall = put(outbox, incident())
+    says(outbox, fall.id, "close", 30.0)
+    says(outbox, fall.id, "reopen", 60.0)
+    queued = Receipt(fall.id, "human", "Ben", WALL + 20.0, action)
+    verdict = outbox.answer(queued, "nonce-queued", WALL + 90.0, T + 90.0)
+    assert not verdict.counts
+    assert "opened again after that was said" in verdict.reason
+    assert outbox.lives.open()[0].state == "open"
+    assert says(outbox, fall.id, action, 100.0).counts, "what is said now counts"
+
+
+def test_a_clock_that_goes_fast_where_it_was_opened_again_keeps_nobody_from_closing_it(outbox: Outbox) -> None:
+    fall = put(outbox, incident())
+    says(outbox, fall.id, "close", 30.0)
+    fast = Receipt(fall.id, "human", "Ben", WALL + 3660.0, "reopen")
+    assert outbox.answer(fast, "nonce-fast", WALL + 60.0, T + 60.0).counts
+    assert says(outbox, fall.id, "close", 70.0).counts
+
+
+def test_a_long_lie_that_was_opened_again_is_not_closed_by_what_was_said_of_the_fall_before(outbox: Outbox) -> None:
+    fall = put(outbox, incident())
+    lie = put(outbox, incident("long_lie", "confirmed", 3600.0, detail={"of": fall.id}))
+    says(outbox, lie.id, "close", 3610.0)
+    says(outbox, lie.id, "reopen", 3650.0)
+    queued = Receipt(fall.id, "human", "Ben", WALL + 3640.0, "close")
+    assert outbox.answer(queued, "nonce-queued", WALL + 3700.0, T + 3700.0).counts
+    assert [life.id for life in outbox.lives.open()] == [lie.id]
+
+
 def test_a_restart_goes_on_where_it_was_and_a_reboot_rings_at_once(tmp_path: Path) -> None:
     first = opened(tmp_path)
     fall = put(first, incident())

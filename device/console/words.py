@@ -57,6 +57,8 @@ RING_WORDS = {
     "rearmed": "Rings now: the staff who were in the room have left",
 }
 
+HUSHED_WORDS = "shown and not rung, staff are in the room"
+
 LABEL_WORDS = {"true": "a true alarm", "false": "a false alarm", "unsure": "unsure"}
 
 PRIORITY_WORDS = {"silent": "shown, silent", "info": "shown"}
@@ -83,8 +85,16 @@ def stage_words(incident: dict[str, Any]) -> str:
     return words
 
 
+def says(row: sqlite3.Row) -> str:
+    """The newest transition of an event in words, and not that it rings while staff in the room keep it from that."""
+    words = stage_words(json.loads(row["incident"]))
+    return f"{words.partition(':')[0]}: {HUSHED_WORDS}" if row["hushed"] and not row["wall_end"] else words
+
+
 def state_words(row: sqlite3.Row) -> str:
     """Where an event stands, and through whom."""
+    if row["hushed"] and row["state"] == "open":
+        return f"Open, {HUSHED_WORDS}"
     who = f" by {row['by']}" if row["by"] else ""
     cause = f": {row['cause']}" if row["cause"] else ""
     return {
@@ -105,7 +115,7 @@ def urgency(row: sqlite3.Row) -> str:
         return "over"
     if row["state"] in ("claimed", "arrived"):
         return "attended"
-    return "watching" if row["stage"] in ("suspected", "noticed") else "rings"
+    return "watching" if row["hushed"] or row["stage"] in ("suspected", "noticed") else "rings"
 
 
 def summary(row: sqlite3.Row, has_thumb: bool) -> dict[str, Any]:
@@ -113,7 +123,7 @@ def summary(row: sqlite3.Row, has_thumb: bool) -> dict[str, Any]:
     return {
         **{name: row[name] for name in SHOWN},
         "title": KIND_WORDS.get(row["kind"], row["kind"]),
-        "says": stage_words(json.loads(row["incident"])),
+        "says": says(row),
         "stands": state_words(row),
         "urgency": urgency(row),
         "thumb": has_thumb,
