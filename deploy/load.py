@@ -6,7 +6,8 @@
 Three storms: every line is cut for a while (a switch without power), the broker is killed with -9 and started again,
 and everybody comes back at once. An alert counts as lost when it was handed in and no desk has it at the end. Times are
 taken in this process, so that the driver's own delays count against the broker: they are upper bounds. Exit code 1 when
-an alert was lost or refused, somebody did not come back, or p99 from confirmed to broker is above its bar.
+an alert was lost or refused, somebody did not come back, p99 from confirmed to broker is above its bar, or a desk had
+not all alerts of a storm within 15 s of the return.
 """
 
 from __future__ import annotations
@@ -118,7 +119,9 @@ class Load:
             raise FallwatchError(
                 f"{what}: only {self._up()} of {total} units came back within {self.plan.patience_s:.0f} s"
             )
-        await self._until("its alerts", lambda: len(meanwhile & self._ledger.at_desk.keys()), lambda: len(meanwhile))
+        everything = await self._until(
+            "its alerts", lambda: len(meanwhile & self._ledger.at_desk.keys()), lambda: len(meanwhile)
+        )
         half, most, every = (marks[count] for count in counts)
         return Storm(
             what=what,
@@ -129,6 +132,7 @@ class Load:
             offline_seen=offline,
             broker_cpu_s=self._broker.cpu_s() - spent,
             driver_cpu_s=sum(os.times()[:2]) - own,
+            everything=everything,
         )
 
     def _cut_all(self) -> None:

@@ -6,6 +6,7 @@ import json
 import resource
 import socket
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import hypothesis
@@ -14,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deploy import load, load_broker, mqtt_wire
-from deploy.load_report import spread
+from deploy.load_report import Plan, Report, Spread, Storm, spread, table
 from deploy.mqtt_wire import Decoder, Greeting, Packet, WireError
 from deploy.swarm import Ledger
 from device.errors import FallwatchError
@@ -124,6 +125,18 @@ def test_the_book_counts_repeats_and_what_came_late() -> None:
     for alert_id, seq in (("a", 1), ("c", 3), ("b", 2), ("a", 1)):
         ledger.heard("unit-1", alert_id, seq, 1.0)
     assert (ledger.missing(), ledger.repeats, ledger.late) == (1, 1, 1)
+
+
+def test_a_storm_whose_alerts_come_too_late_or_not_at_all_misses_the_bar() -> None:
+    storm = Storm("cut", 10.0, 7, Spread(3, 1.0, 2.0, 2.0), 14.9, 0, 0.1, 0.1)
+    late, never = replace(storm, all_delivered_s=15.1), replace(storm, everything=False)
+    for one, held in ((storm, True), (late, False), (never, False)):
+        report = Report("m", "b", Plan(3, 1.0, 1.0, 1, 10.0), False, 0.0, storms=[one])
+        assert report.passed() is held
+        assert ("bar 15 s: held" in table(report)) is held
+        assert ("bar 15 s: MISSED" in table(report)) is not held
+    assert "all at the desk 15.1 s after the return" in table(replace(report, storms=[late]))
+    assert "not all at the desk after 14.9 s" in table(report)
 
 
 def test_a_spread_is_by_nearest_rank() -> None:
