@@ -15,9 +15,10 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
+from device import header
 from device.clock import rfc3339
 from device.journal import Journal
-from device.store import FILE, StoreError, connect
+from device.store import FILE, SCHEMA_VERSION, StoreError, connect
 from device.unreadable import drop_unreadable
 
 log = logging.getLogger(__name__)
@@ -50,6 +51,8 @@ def replace(folder: Path) -> Path | None:
             return None
         aside = folder / f"{ASIDE}{rfc3339(time.time()).replace(':', '')}"
         try:
+            if header.repairable(path):
+                header.repair(path, folder / f"{aside.name}-header", SCHEMA_VERSION)
             taken = _build(folder / "new", path)
             for ending in ("-wal", "-shm"):
                 with suppress(FileNotFoundError):
@@ -79,9 +82,13 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 def _whole(path: Path) -> bool:
+    if header.wound(path):
+        return False
     try:
         with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
-            return bool(connection.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok")
+            version = connection.execute("PRAGMA user_version").fetchone()[0]
+            known = 0 <= version <= header.VERSION_MOST
+            return known and bool(connection.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok")
     except sqlite3.Error:
         return False
 

@@ -10,6 +10,7 @@ import sqlite3
 import time
 from pathlib import Path
 
+from device import header
 from device.errors import FallwatchError
 
 FILE = "fallwatch.db"
@@ -116,6 +117,8 @@ def is_damage(error: BaseException) -> bool:
 def connect(folder: Path, *, readonly: bool = False) -> sqlite3.Connection:
     """Open the store of a unit in `folder`, made on first use. Raises StoreError with one sentence."""
     path = folder / FILE
+    if wrong := header.wound(path):
+        raise StoreError(f"{path}: {wrong}; a unit that starts sets it aside and goes on", damaged=True)
     try:
         if readonly:
             if not path.is_file():
@@ -158,6 +161,8 @@ def _turn_on_wal(connection: sqlite3.Connection) -> None:
 def _make_tables(connection: sqlite3.Connection, path: Path) -> None:
     """Bring the file to this version's schema. A step only ever adds, so that what was recorded stays as it was."""
     version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if not 0 <= version <= header.VERSION_MOST:
+        raise StoreError(f"{path}: cannot be right, its schema is number {version}", damaged=True)
     if version > SCHEMA_VERSION:
         raise StoreError(f"{path}: written by a newer fallwatch (schema {version}); install that version again")
     if version == SCHEMA_VERSION:

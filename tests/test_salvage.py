@@ -82,6 +82,62 @@ def test_what_is_no_database_at_all_is_set_aside_and_the_numbers_rise_above_all_
     journal.close()
 
 
+WOUNDS = {
+    "all of it": (0, b"\xa5" * 100),
+    "its name": (0, b"sqlite"),
+    "page size": (16, b"\x00\x07"),
+    "version to read": (19, b"\xff"),
+    "version to write": (18, b"\xff"),
+    "payload fractions": (21, b"\x00\x00\x00"),
+    "format of the schema": (44, b"\xff\xff\xff\xff"),
+    "encoding": (56, b"\x00\x00\x00\x09"),
+    "number of our schema": (60, b"\x7f\xff\xff\xff"),
+    "number of our schema, below 0": (60, b"\xff\xff\xff\xff"),
+}
+
+
+@pytest.mark.parametrize("what", WOUNDS)
+def test_behind_a_header_of_garbage_everything_is_rescued_and_it_is_reported(tmp_path: Path, what: str) -> None:
+    ids = grown(tmp_path, 5)
+    path, (at, garbage) = tmp_path / store.FILE, WOUNDS[what]
+    with path.open("r+b") as file:
+        file.seek(at)
+        file.write(garbage)
+        file.seek(0)
+        before = file.read(100)
+    outbox = Outbox(salvage.open_journal(tmp_path, "r12"), unit_settings(tmp_path))
+    fall = put(outbox, incident())
+    assert [letter.alert_id for letter in outbox.pending()] == [*ids, fall.id]
+    assert [letter.seq for letter in outbox.pending()] == list(range(1, 7))
+    assert {life.id for life in outbox.lives.open()} == {*ids, fall.id}
+    aside, header = salvage.set_aside(tmp_path)
+    assert header.read_bytes() == before, "what was there is kept"
+    with sqlite3.connect(aside) as old:
+        assert old.execute("SELECT count(*) FROM journal WHERE what = 'alert'").fetchone()[0] == 5, "the past with it"
+    old.close()
+    outbox.journal.close()
+
+
+def test_an_empty_file_where_a_store_was_in_use_is_reported_and_the_numbers_rise(tmp_path: Path) -> None:
+    outbox = open_outbox(tmp_path)
+    put(outbox, incident())
+    assert outbox.settle(*LATER)
+    outbox.journal.close()
+    (tmp_path / store.FILE).write_bytes(b"")
+    journal = salvage.open_journal(tmp_path, "r12")
+    assert [one.stat().st_size for one in salvage.set_aside(tmp_path)] == [0]
+    outbox = Outbox(journal, unit_settings(tmp_path))
+    put(outbox, incident())
+    assert outbox.pending()[0].seq > 1_700_000_000
+    outbox.journal.close()
+
+
+def test_a_file_that_somebody_is_about_to_make_is_no_damage(tmp_path: Path) -> None:
+    (tmp_path / store.FILE).touch()
+    salvage.open_journal(tmp_path, "r12").close()
+    assert salvage.set_aside(tmp_path) == []
+
+
 def test_a_whole_store_is_never_set_aside(tmp_path: Path) -> None:
     grown(tmp_path, 3)
     assert salvage.replace(tmp_path) is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import sqlite3
+import time
 from collections.abc import Callable
 from contextlib import closing
 from itertools import pairwise
@@ -34,6 +35,16 @@ def _over(file: Path, at: int, size: int, rng: random.Random) -> None:
 
 def _header(file: Path, rng: random.Random) -> None:
     _over(file, 0, 100, rng)
+
+
+def _empty(file: Path, rng: random.Random) -> None:
+    with file.open("r+b") as out:
+        out.truncate(0)
+
+
+def _version(file: Path, rng: random.Random) -> None:
+    """The number of the schema, a field of the header that SQLite itself takes as it is."""
+    _over(file, 60, 4, rng)
 
 
 def _behind(file: Path, rng: random.Random) -> None:
@@ -72,6 +83,8 @@ def _lives(file: Path, rng: random.Random) -> None:
 
 WOUNDS: dict[str, Callable[[Path, random.Random], None]] = {
     "the header is garbage": _header,
+    "the file is empty": _empty,
+    "the number of its schema is garbage": _version,
     "a letter is no JSON any more": _words,
     "how alerts stand is no JSON any more, and no letter is left": _lives,
     "all but the first page is garbage": _behind,
@@ -90,7 +103,9 @@ def damage(bench: Bench) -> Outcome:
         lives = Lives(bench.unit(place / "state", loopback(port)), place)
         state = lives.settings.store.path()
         with closing(open_journal(state, "room")) as journal:
-            waiting = falls(Outbox(journal, lives.settings), WAITING, SystemClock())
+            outbox = Outbox(journal, lives.settings)
+            waiting = falls(outbox, WAITING, SystemClock())
+            outbox.settle(time.time(), time.monotonic())  # lays the reserve down: a store that was in use
         wound(state / FILE, bench.rng(what))
         with recording(port=port) as broker:
             said = lives.alone(outcome, lives.job(1, plan=PLAN))

@@ -1,0 +1,92 @@
+"""The first hundred bytes of a store: whether they can be right, and what they must be so that the rest can be read.
+
+Layout: https://www.sqlite.org/fileformat2.html#the_database_header. SQLite answers a wrong one with "not a database",
+"read only", "unsupported" or "cannot be opened", as the bytes fall; a store of ours is known better than that.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from contextlib import suppress
+from pathlib import Path
+
+SIZE = 100
+MAGIC = b"SQLite format 3\0"
+FIELDS = struct.Struct(">16sHBBBBBBIIIIIIIIIIII20sII")
+PAGE = 4096
+"""Bytes of a page, SQLite's default since 3.12 and in every store of ours."""
+TABLE_PAGES = (5, 13)
+"""First byte of a page of a table: with further pages below it, or without."""
+VERSION_MOST = 10_000
+"""No release has that many schemas: above it the number is damage, below it that of a newer release."""
+TRACES = ("reserve.bin", "health.json", "events")
+"""What lies beside a store that was in use; beside one that is being made there is none of it."""
+
+
+def wound(path: Path) -> str:
+    """What is wrong with the file as far as its header says, "" for nothing; a file that is not there is not wrong.
+
+    What a write-ahead log still holds is SQLite's to judge: it may have a better header.
+    """
+    try:
+        raw = _read(path)
+        logged = _size(path.with_name(f"{path.name}-wal")) > 0
+    except OSError:
+        return ""
+    if not raw:
+        used = any((path.parent / trace).exists() for trace in TRACES)
+        return "it is empty, and was in use" if used else ""
+    return "" if logged or _right(raw) else "its header is garbage"
+
+
+def repairable(path: Path) -> bool:
+    """Whether the header alone is wrong: behind it begins a page of the kind that lists the tables. Raises OSError."""
+    with path.open("rb") as file:
+        raw = file.read(SIZE + 1)
+    return bool(wound(path)) and len(raw) > SIZE and raw[SIZE] in TABLE_PAGES
+
+
+def repair(path: Path, aside: Path, version: int) -> None:
+    """Write a header with which what lies behind it can be read, and keep the one that was there in `aside`.
+
+    version: of the schema that the file had. Raises OSError.
+    """
+    aside.write_bytes(_read(path))
+    pages = _size(path) // PAGE
+    header = FIELDS.pack(
+        MAGIC, PAGE, 2, 2, 0, 64, 32, 32, 1, pages, 0, 0, 1, 4, 0, 0, 1, version, 0, 0, bytes(20), 1, 0
+    )
+    with path.open("r+b") as file:
+        file.write(header)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _right(raw: bytes) -> bool:
+    if len(raw) < SIZE:
+        return False
+    magic, page, *numbers = FIELDS.unpack(raw)
+    write, read, _, most, least, leaf = numbers[:6]
+    form, encoding, version, zeros = numbers[11], numbers[14], numbers[15], numbers[18]
+    return bool(
+        magic == MAGIC
+        and page == PAGE
+        and {write, read} <= {1, 2}
+        and (most, least, leaf) == (64, 32, 32)
+        and form <= 4
+        and encoding <= 3
+        and version <= VERSION_MOST
+        and not any(zeros)
+    )
+
+
+def _read(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(SIZE)
+
+
+def _size(path: Path) -> int:
+    with suppress(FileNotFoundError):
+        return path.stat().st_size
+    return 0
