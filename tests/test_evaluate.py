@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import csv
 import dataclasses
+import errno
 import json
 import shutil
 from pathlib import Path
@@ -27,8 +28,10 @@ from training.checkpoint import Checkpoint
 from training.failures import false_moments, missed, peaks, write_sheet
 from training.index import Clip, HoldOut
 from training.judged import CROSS, DEV, SEEN, UNSEEN, WITHIN, Fold, Scored, open_model, protocol_of, score_clips
+from training.lineage import lineage_of, seen_by, seen_files_by
 from training.metrics import Confirmed
 from training.networks import build
+from training.pieces import Piece, write_piece
 from training.scoring import probabilities
 from training.table import NO_ROOM_SEEN, Told, event_rows, events, rows, said_of, table_text
 from training.unit_policy import held_on, reached
@@ -89,7 +92,11 @@ def test_a_checkpoint_knows_which_clips_it_has_seen(tmp_path: Path) -> None:
     weights = build(TINY).state_dict()
     store.save(Checkpoint(TINY, weights, {"clips": "x.csv", "hold_out": ["home:P2"]}, 1), tmp_path / "a.pt")
     store.save(Checkpoint(TINY, weights, {"clips": "", "hold_out": []}, 1), tmp_path / "synthetic.pt")
-    store.save(Checkpoint(TINY, weights, {"clips": "x.csv", "real": 0.0}, 1), tmp_path / "unused.pt")
+    unused = {"clips": "x.csv", "real": 0.0, "synth": ("s",)}
+    store.save(Checkpoint(TINY, weights, unused, 1), tmp_path / "unused.pt")
+    for name, other in (("rooms", {"swap": 0.1}), ("alone", {"synth": ()})):
+        store.save(Checkpoint(TINY, weights, unused | other, 1), tmp_path / f"{name}.pt")
+        assert open_model(tmp_path / f"{name}.pt").trained_on(clip("a")), "its room, or itself for want of others"
     seen = open_model(tmp_path / "a.pt").trained_on
     assert (seen(clip("a")), seen(clip("a", subject="P2")), seen(clip("a", "dev"))) == (True, False, False)
     for name in ("synthetic.pt", "unused.pt"):
@@ -108,7 +115,9 @@ def test_a_bundle_says_in_its_card_which_datasets_it_has_seen(tmp_path: Path) ->
     assert not seen(dataclasses.replace(clip("a", "dev"), dataset="gmdcsa24"))
 
 
-def test_what_a_checkpoint_began_as_and_what_was_mined_for_it_count_as_seen(tmp_path: Path) -> None:
+def test_what_a_checkpoint_began_as_and_what_was_mined_for_it_count_as_seen(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     weights = build(TINY).state_dict()
     store.save(Checkpoint(TINY, weights, {"clips": ("x.csv",), "hold_out": ("home:P2",)}, 1), tmp_path / "parent.pt")
     child = {"clips": (), "init": str(tmp_path / "parent.pt")}
@@ -117,10 +126,21 @@ def test_what_a_checkpoint_began_as_and_what_was_mined_for_it_count_as_seen(tmp_
     assert (seen(clip("a")), seen(clip("a", subject="P2"))) == (True, False)
     ledger = {"sources": {str(clip("a").path): {"kept": 2}, str(clip("b").path): {"kept": 0}}}
     (tmp_path / "mined.json").write_text(json.dumps(ledger))
+    remembered = lineage_of({"synth": ("s",), "negatives": (str(tmp_path),)}, [{"clips": ("x.csv",)}])
     fold = {"clips": ("x.csv",), "hold_out": ("home",), "negatives": (str(tmp_path),)}
     store.save(Checkpoint(TINY, weights, fold, 1), tmp_path / "fold.pt")
     seen = open_model(tmp_path / "fold.pt").trained_on
     assert (seen(clip("a")), seen(clip("b"))) == (True, False)  # a piece of a held-out clip came in by mining
+    # What is remembered outlives the folders it came from; what is not and is gone is said.
+    (tmp_path / "mined.json").unlink()
+    (tmp_path / "parent.pt").unlink()
+    assert remembered["mined_from"] == [str(clip("a").path.resolve())]
+    own = {"clips": ("x.csv",), "hold_out": ("home",), "lineage": remembered | {"ancestors": []}}
+    assert (seen_by(own)(clip("a")), seen_by(own)(clip("b"))) == (True, False)
+    assert seen_by({"clips": (), "init": "gone.pt", "lineage": remembered})(clip("b"))
+    assert seen_files_by({"lineage": remembered})(Path("s/clip_000000.npz").absolute())
+    assert not seen_by(child)(clip("a"))
+    assert "parent.pt, which is not there" in caplog.text
 
 
 def test_a_fold_is_judged_by_the_thresholds_of_the_model_it_stands_for(tmp_path: Path) -> None:
@@ -302,6 +322,64 @@ def test_evaluate_says_in_one_sentence_what_is_wrong(
     error = capsys.readouterr().err
     assert error.startswith("fallwatch evaluate: ")
     assert error.count("\n") == 1
+
+
+HEADER = "split,dataset,clip,fall,fall_start_s,fall_end_s,on_floor,subject,room,licence\n"
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ([], "../shared/data/clips.csv: no such table; name one with --clips"),
+        (["--clips", "empty.csv"], "empty.csv: no clip in it but the header"),
+        (["--clips", "some.csv", "--only", "home,hoem"], "--only hoem: no clip of it; the tables hold home"),
+        (["--clips", "some.csv", "--fold", "home:P9=a.pt"], "--fold home:P9: no clip of the tables is held out by it"),
+        (["--clips", "some.csv", "--day", "empty"], "empty: no day_*.npz in it"),
+        (["--clips", "some.csv", "--striped", "empty"], "empty: no *.npz in it"),
+    ],
+)
+def test_what_there_is_nothing_of_is_said_before_any_footage_is_decoded(
+    given: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "below").mkdir()
+    monkeypatch.chdir(tmp_path / "below")
+    store.save(Checkpoint(TINY, build(TINY).state_dict(), {}, 1), Path("a.pt"))
+    Path("empty").mkdir()
+    Path("empty.csv").write_text(HEADER)
+    Path("a.mp4").write_bytes(b"whoever decodes this fails")
+    Path("some.csv").write_text(HEADER + "train,home,a.mp4,0,,,0,P1,R1,MIT\n")
+    assert evaluate.run(arguments("a.pt", *given)) == 1
+    error = capsys.readouterr().err
+    assert error.startswith(f"fallwatch evaluate: {said}")
+    assert error.count("\n") == 1
+
+
+def test_simulated_days_are_judged_where_there_is_no_real_clip(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "below").mkdir()
+    monkeypatch.chdir(tmp_path / "below")
+    store.save(Checkpoint(TINY, build(TINY).state_dict(), {}, 1), Path("a.pt"))
+    Path("days").mkdir()
+    piece = Piece(np.zeros((50, 96, 128), np.uint8), np.ones(50, np.uint8), {"on_purpose": []})
+    write_piece(piece, Path("days/day_000000.npz"))
+    assert evaluate.run(arguments("a.pt", "--day", "days", "--report", "report")) == 0
+    said = capsys.readouterr().out
+    assert "simulated days" in said
+    assert "recall at" not in said, "a table of nothing"
+    assert not Path("report/roc.png").exists()
+
+
+def test_a_report_on_a_full_disk_names_its_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*given: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    test_simulated_days_are_judged_where_there_is_no_real_clip(tmp_path, capsys, monkeypatch)
+    monkeypatch.setattr("training.report.write_json", full)
+    assert evaluate.run(arguments("a.pt", "--day", "days", "--report", "report")) == 1
+    assert "fallwatch evaluate: report: No space left on device; make room" in capsys.readouterr().err
 
 
 def test_a_checkpoint_has_no_card_to_write(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.judged_made import clip
 from training.blend import blend, main
 from training.checkpoint import Checkpoint, CheckpointError, load, save
+from training.lineage import seen_by
 from training.networks import NetworkConfig
 
 
@@ -23,6 +25,12 @@ def test_a_share_of_a_quarter_is_three_parts_parent_and_one_part_child() -> None
     assert mixed.weights["a.weight"].tolist() == [2.0, 4.0]
     assert mixed.weights["a.num_batches_tracked"] == 9
     assert (mixed.train["blended"], mixed.train["parent"]) == (0.25, "run7")
+
+
+def test_a_mix_has_seen_what_either_has_seen() -> None:
+    parent = dataclasses.replace(made(1.0, 7), train={"clips": ("home.csv",)})
+    assert not seen_by(made(5.0, 9).train)(clip("a"))
+    assert seen_by(blend(parent, made(5.0, 9), 0.25).train)(clip("a"))
 
 
 def test_only_a_network_and_its_own_child_are_mixed() -> None:

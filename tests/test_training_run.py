@@ -7,6 +7,7 @@ import dataclasses
 import errno
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -25,7 +26,7 @@ from training import checkpoint as store
 from training.averaging import Average
 from training.checkpoint import Checkpoint, CheckpointError
 from training.distributed import World
-from training.loop import precision
+from training.loop import Training, precision
 from training.networks import BlockConfig, NetworkConfig, build
 from training.options import TrainConfig, add_options, given
 from training.rendered import ClipFolders, better
@@ -290,6 +291,12 @@ def test_a_fine_tuned_run_begins_where_the_other_ended(tmp_path: Path, rendered:
     for name, value in stood.items():
         if name.endswith("weight") and value.ndim > 1:
             assert torch.equal(weights[name], value)
+    ancestors = child.train["lineage"]["ancestors"]
+    assert [one["synth"] for one in ancestors] == [(str(rendered),)]
+    shutil.rmtree(tmp_path / "parent")
+    went_on = settled(parsed("--resume", "--out", str(tmp_path / "child")))
+    assert Training(went_on[0], World(), went_on[1]).checkpoint({}).train["lineage"]["ancestors"] == ancestors
+    parent = tmp_path / "child" / CHOSEN
     with pytest.raises(ValueError, match="is not a network tpool"):
         train(config(tmp_path / "third", rendered, init=str(parent), network="tpool"))
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from torch import Tensor
 
 from training.checkpoint import Checkpoint, CheckpointError, load, save
+from training.lineage import KEY, ancestors_of, lineage_of
 
 
 def blend(parent: Checkpoint, child: Checkpoint, share: float) -> Checkpoint:
@@ -27,7 +28,9 @@ def blend(parent: Checkpoint, child: Checkpoint, share: float) -> Checkpoint:
     if parent.network != child.network:
         raise CheckpointError("parent and child are different networks; name a checkpoint and the one it began from")
     weights = {name: _mix(parent.weights[name], tensor, share) for name, tensor in child.weights.items()}
-    train = {**child.train, "blended": share, "parent": parent.train.get("out", "")}
+    lineage = child.train.get(KEY) or lineage_of(child.train, ancestors_of(child.train))
+    lineage = lineage | {"ancestors": [*lineage["ancestors"], parent.train]}
+    train = {**child.train, "blended": share, "parent": parent.train.get("out", ""), KEY: lineage}
     return dataclasses.replace(child, weights=weights, train=train, metrics={}, progress={})
 
 

@@ -29,9 +29,10 @@ from training.card_rows import (
     write_card,
 )
 from training.footage import CACHE
-from training.hours import score_days
-from training.index import read_indexes
-from training.judged import Fold, Model, Scored, open_model, score_clips
+from training.hours import day_paths, score_days
+from training.index import Clip, read_indexes
+from training.judged import Fold, Model, Scored, open_model, score_clips, unseen
+from training.pieces import pieces_in
 from training.report import Evaluation, text_of, write_json, write_report
 from training.scoring import evidence
 from training.striped_test import striped_rows
@@ -90,19 +91,25 @@ def run(args: argparse.Namespace) -> int:
         return _hold_against_card(found, bundle, args.write_card) if bundle else 0
     except UsageError:
         raise
-    except (FallwatchError, ValueError, OSError) as error:
+    except (FallwatchError, ValueError) as error:
         print(f"fallwatch evaluate: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        told = f"{error.filename or args.report or args.json}: {error.strerror or error}"
+        print(f"fallwatch evaluate: {told}; make room, or name another place", file=sys.stderr)
         return 1
 
 
 def evaluate(args: argparse.Namespace, model: Model) -> Evaluation:
     """Measure everything that was asked for. Raises ValueError or FallwatchError with one sentence."""
-    only = [name for name in args.only.split(",") if name]
-    clips = [clip for clip in read_indexes(args.clips or [CLIPS]) if not only or clip.dataset in only]
-    if not clips:
-        raise ValueError(f"no clip of {args.only} in the table; name datasets of the table")
-    folds = [Fold.parse(text, model) for text in args.fold]
-    scored = score_clips(clips, model, folds, CACHE)
+    if args.day:
+        day_paths(args.day, model)
+    if args.striped:
+        unseen(pieces_in(args.striped), model)
+    every = clips_of(args)
+    clips = only_of(every, [name for name in args.only.split(",") if name])
+    folds = folds_of(args.fold, model, every)
+    scored = score_clips(clips, model, folds, CACHE) if clips else []
     said = [said_of(one) for one in scored]
     days = score_days(args.day, model) if args.day else None
     striped = striped_rows(args.striped, model, SMOOTHING_S) if args.striped else []
@@ -112,6 +119,41 @@ def evaluate(args: argparse.Namespace, model: Model) -> Evaluation:
     results += day_results(days, model.numbers) if days else []
     results += striped_results(striped, model.numbers)
     return Evaluation(model, scored, said, windows, events, days, striped, aims(scored, said, days), results)
+
+
+def clips_of(args: argparse.Namespace) -> list[Clip]:
+    """The clips of the tables that are named, else of the usual one.
+
+    None where that is absent and something else is to be judged. Raises ValueError where there is nothing to judge.
+    """
+    if not args.clips and not CLIPS.is_file():
+        if args.day or args.striped:
+            return []
+        raise ValueError(
+            f"{CLIPS}: no such table; name one with --clips (docs/data.md), or judge --day or --striped alone"
+        )
+    clips = read_indexes(args.clips or [CLIPS])
+    if not clips:
+        raise ValueError(f"{args.clips[0]}: no clip in it but the header; add rows, or name another --clips")
+    return clips
+
+
+def only_of(clips: Sequence[Clip], only: Sequence[str]) -> list[Clip]:
+    """The clips of these datasets; of all where none is named. Raises ValueError naming one that has no clip."""
+    there = {clip.dataset for clip in clips}
+    wrong = [name for name in only if name not in there]
+    if wrong:
+        raise ValueError(f"--only {wrong[0]}: no clip of it; the tables hold {', '.join(sorted(there)) or 'nothing'}")
+    return [clip for clip in clips if not only or clip.dataset in only]
+
+
+def folds_of(texts: Sequence[str], model: Model, clips: Sequence[Clip]) -> list[Fold]:
+    """The folds of --fold, standing for `model`. Raises ValueError naming one that no clip of the tables belongs to."""
+    folds = [Fold.parse(text, model) for text in texts]
+    for fold in folds:
+        if not any(fold.holds.holds(clip) for clip in clips):
+            raise ValueError(f"--fold {fold.holds}: no clip of the tables is held out by it; correct its name")
+    return folds
 
 
 def _bundle_of(args: argparse.Namespace) -> Path | None:

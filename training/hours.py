@@ -110,6 +110,11 @@ class Days:
         return Counter(str(one.detail.get("cause", "")) for one in latched)
 
 
+def day_paths(folder: Path, model: Model) -> Sequence[Path]:
+    """The pieces of a folder. Raises ValueError where there are none, or the model was trained on one."""
+    return unseen(pieces_in(folder, "day_*.npz"), model)
+
+
 def score_days(folder: Path, model: Model) -> Days:
     """Every piece of a folder (day_*.npz) through the model and the policy, with a progress bar.
 
@@ -117,7 +122,7 @@ def score_days(folder: Path, model: Model) -> Days:
     """
     from tqdm import tqdm
 
-    paths = unseen(pieces_in(folder, "day_*.npz"), model)
+    paths = day_paths(folder, model)
     return Days(folder, tuple(score_piece(path, model) for path in tqdm(paths, desc="days", unit="piece")))
 
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from training.averaging import Average
 from training.checkpoint import Checkpoint, load
 from training.distributed import World, share_layers, wrapped
+from training.lineage import KEY, lineage_of
 from training.losses import WEIGHTS, loss_parts
 from training.networks import FallNetwork, NetworkConfig, build, parse_network
 from training.options import TrainConfig
@@ -36,6 +37,7 @@ class Training:
         torch.set_num_threads(config.threads)
         torch.manual_seed(config.seed)
         self.config, self.world = config, world
+        self.lineage = _lineage(config, kept)
         self.network = _started(config, kept).to(world.device)
         share_layers(self.network, world)
         self.learner = wrapped(_WithHeads(self.network), world)
@@ -99,7 +101,8 @@ class Training:
     def checkpoint(self, metrics: dict[str, float]) -> Checkpoint:
         """The averaged weights as they stand, to be used; with what was measured of them."""
         weights = {name: value.cpu() for name, value in self.average.weights.items()}
-        return Checkpoint(self.network.config, weights, dataclasses.asdict(self.config), self.step, metrics)
+        train = dataclasses.asdict(self.config) | {KEY: self.lineage}
+        return Checkpoint(self.network.config, weights, train, self.step, metrics)
 
     def to_resume(self, record: dict[str, Any]) -> Checkpoint:
         """The same, with all that going on needs; record: what has been measured so far."""
@@ -141,6 +144,16 @@ def shape_of(config: TrainConfig) -> NetworkConfig:
     if config.network != TrainConfig().network and asked != started:
         raise ValueError(f"{config.init} is not a network {config.network}; leave --network out, or --init")
     return started
+
+
+def _lineage(config: TrainConfig, kept: Checkpoint | None) -> dict[str, Any]:
+    """What the run and those it began as have seen: as the kept run remembers it, and what has been mined since."""
+    settings = dataclasses.asdict(config)
+    if kept and KEY in kept.train:
+        known: dict[str, Any] = kept.train[KEY]
+        mined = lineage_of(settings | {"negatives": known["negatives"]})["mined_from"]
+        return known | {"mined_from": sorted({*known["mined_from"], *mined})}
+    return lineage_of(settings, [load(Path(config.init)).train] if config.init else [])
 
 
 def _started(config: TrainConfig, kept: Checkpoint | None) -> FallNetwork:

@@ -45,7 +45,7 @@ class Evaluation:
 
 def text_of(found: Evaluation) -> str:
     """All tables as people read them in a terminal."""
-    lines = [f"{found.model.name} ({found.model.numbers})", table_text(found.windows)]
+    lines = [f"{found.model.name} ({found.model.numbers})", *([table_text(found.windows)] if found.windows else [])]
     lines += [striped_text(row) for row in found.striped]
     lines += [events_text(row) for row in found.events]
     if found.days:
@@ -82,7 +82,11 @@ def write_report(found: Evaluation, folder: Path) -> None:
 
     folder.mkdir(parents=True, exist_ok=True)
     write_json(found, folder / "report.json")
-    draw_roc({name: levels(found.scored, name) for name in (*PROTOCOLS, NO_ROOM_SEEN)}, folder / "roc.png")
+    for name in PICTURES:
+        (folder / name).unlink(missing_ok=True)
+    groups = {name: levels(found.scored, name) for name in (*PROTOCOLS, NO_ROOM_SEEN)}
+    if any(falls and everyday for falls, everyday in groups.values()):
+        draw_roc(groups, folder / "roc.png")
     curves = rate_curves(found.scored, found.days, found.model.thresholds)
     if any(curves.values()):
         draw_rates({stage: points for stage, points in curves.items() if points}, folder / "rates.png")
