@@ -16,11 +16,12 @@ from device.card import shipped_bundle
 from device.cli import main
 from device.clock import SystemClock
 from device.outbox import Outbox
+from device.payloads import PayloadError, health_payload, validate
 from device.settings import Settings
 from device.spill import Spill
 from device.store import StoreError
 from device.unit import Unit
-from device.ways import MAKERS, espa_line, worker
+from device.ways import MAKERS, Ways, espa_line, worker
 from device.ways.errand import look
 from device.ways.names import NAMES, names_of
 from tests.conftest import eventually
@@ -116,6 +117,42 @@ def test_a_broken_way_is_a_latched_fault_of_the_unit_and_is_cleared(receiver: Re
     unit.journal.close()
 
 
+def test_health_says_of_each_way_whether_it_works_what_waits_and_when_it_last_carried(
+    receiver: Receiver, system: PagingSystem, tmp_path: Path
+) -> None:
+    settings = settings_with(tmp_path, **all_ways(tmp_path, receiver, system))
+
+    def health(ways: Ways) -> dict[str, Any]:
+        told = health_payload(settings.unit, {"state": "watching", "ways": ways.states()}, 0)
+        validate("health", {**told, "published_at": "2026-11-22T03:14:07.120Z"})
+        return dict(told["ways"])
+
+    with outbox_of(settings) as outbox, at_work(settings) as ways:
+        assert set(health(ways)) == set(NAMES)
+        put(outbox, just_now())
+        ways.wake()
+        eventually(lambda: all(one["last_at"] and not one["waiting"] for one in health(ways).values()))
+        assert {(one["works"], one["error"]) for one in health(ways).values()} == {(True, "")}
+        receiver.stop()
+        for _ in range(2):
+            put(outbox, just_now())
+        ways.wake()
+        eventually(lambda: health(ways)["webhook"]["waiting"] == 2)
+        eventually(lambda: health(ways)["webhook"]["error"])
+        assert health(ways)["webhook"]["works"] is False
+        assert health(ways)["relay"]["works"], "the others go on"
+
+
+@pytest.mark.parametrize(
+    "ways",
+    [{"webhook": "broken"}, {"fax": {"works": True, "error": "", "waiting": 0, "last_at": None}}, {"relay": {}}],
+)
+def test_a_state_of_a_way_that_is_not_in_contract_is_refused(ways: dict[str, Any]) -> None:
+    told = health_payload(Settings().unit, {"ways": ways}, 0)
+    with pytest.raises(PayloadError):
+        validate("health", {**told, "published_at": "2026-11-22T03:14:07.120Z"})
+
+
 def test_an_alert_of_the_unit_wakes_its_ways(
     receiver: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -154,7 +191,7 @@ def test_check_asks_the_unit_about_a_way_that_it_has_at_work(
         eventually((tmp_path / worker.lock_name("pager")).exists)
         for name in MAKERS:
             eventually(lambda name=name: "running unit" in look(name, settings, tmp_path, CLOCK).said)  # type: ignore[misc]
-        beat = {"wall": CLOCK.wall(), "ways": {"pager": "the line is cut"}}
+        beat = {"wall": CLOCK.wall(), "ways": {"pager": {"works": False, "error": "the line is cut"}}}
         (tmp_path / "health.json").write_text(json.dumps(beat))
         assert look("pager", settings, tmp_path, CLOCK).said == "the line is cut"
         assert look("pager", settings, tmp_path, CLOCK).ok is False

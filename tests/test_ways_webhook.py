@@ -139,7 +139,7 @@ def test_what_was_told_before_the_server_went_down_is_ended_when_it_is_back(rece
             put(outbox, just_now("fall", "still_down", 6000.0, id=fall.id))
             put(outbox, just_now("fall", "recovered", 5000.0, id=fall.id, t_confirmed=1.0))
             ways.wake()
-            eventually(lambda: "no answer" in ways.states()["webhook"])
+            eventually(lambda: "no answer" in ways.states()["webhook"]["error"])
             eventually(lambda: ways.faults()["webhook"])
             receiver.start()
             eventually(lambda: len(receiver.alerts()) == 2)
@@ -160,7 +160,7 @@ def test_a_server_in_trouble_is_tried_again_with_the_same_message(
         fall = put(outbox, just_now())
         ways.wake()
         eventually(lambda: len(receiver.alerts()) >= tries)
-        eventually(lambda: not ways.states()["webhook"])
+        eventually(lambda: not ways.states()["webhook"]["error"])
     assert [(body["alert_id"], body["seq"], body["attempt"]) for body in receiver.alerts()] == [
         (fall.id, 1, attempt) for attempt in range(1, tries + 1)
     ]
@@ -190,7 +190,7 @@ def test_a_message_that_is_refused_alone_does_not_hold_up_the_next(receiver: Rec
         receiver.answer = lambda posted: 422 if not posted.heartbeat and posted.body["alert_id"] == bad.id else 204
         good = put(outbox, just_now("floor"))
         eventually(lambda: receiver.alerts() and receiver.alerts()[-1]["alert_id"] == good.id)
-        eventually(lambda: not ways.states()["webhook"])
+        eventually(lambda: not ways.states()["webhook"]["error"])
         entries = [entry["body"] for entry in outbox.journal.entries(incident_id=bad.id) if entry["what"] == "way"]
     assert len([body for body in receiver.alerts() if body["alert_id"] == bad.id]) == worker.REFUSALS
     assert '"outcome": "refused"' in entries[0]

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
+from typing import Any
 
-from device.clock import Clock
+from device.clock import Clock, rfc3339
 from device.journal import Journal
 from device.settings import Settings
 from device.spill import Spill
@@ -21,6 +22,9 @@ from device.ways.worker import Worker
 
 STOP_S = 3.0
 """A way that is in the middle of a message when the unit stops gets this long; the message waits on disk otherwise."""
+
+ERROR_MAX = 300
+"""Characters of a sentence on the health topic."""
 
 MAKERS: dict[str, Callable[[Settings, Clock], Way]] = {"webhook": Webhook, "relay": Relay, "pager": Pager}
 """Section of the settings, and cause of the fault -> what carries."""
@@ -70,6 +74,16 @@ class Ways:
         """Way -> the sentence of its fault; "" while it works. The name is its cause in alerts.CAUSES."""
         return {name: worker.fault() for name, worker in self.workers.items()}
 
-    def states(self) -> dict[str, str]:
-        """Way -> what keeps it from carrying at this moment, "" for nothing: for the health topic."""
-        return {name: worker.error for name, worker in self.workers.items()}
+    def states(self) -> dict[str, dict[str, Any]]:
+        """Way -> how it stands, as `ways` of the health topic has it (schemas/health.json)."""
+        return {name: _state(worker) for name, worker in self.workers.items()}
+
+
+def _state(worker: Worker) -> dict[str, Any]:
+    """A fault comes later, once it has lasted; error says at once what is wrong."""
+    return {
+        "works": not worker.error,
+        "error": worker.error[:ERROR_MAX],
+        "waiting": worker.waiting,
+        "last_at": None if worker.proved_at is None else rfc3339(worker.proved_at),
+    }

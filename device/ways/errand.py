@@ -126,4 +126,5 @@ def _of_the_unit(name: str, folder: Path, clock: Clock) -> str:
     beat = last_beat(folder) or {}
     fresh = abs(clock.wall() - float(beat.get("wall", 0.0))) <= BEAT_FRESH_S
     ways = beat.get("ways") if fresh else None
-    return str(ways.get(name, "")) if isinstance(ways, dict) else ""
+    state = ways.get(name) if isinstance(ways, dict) else None
+    return str(state.get("error", "")) if isinstance(state, dict) else ""

@@ -46,12 +46,15 @@ def lock_name(way: str) -> str:
 class Worker:
     """start, wake when there is news, ask_to_stop, join; from any thread.
 
-    error: why it does not carry now, "" while it does.
+    error: why it does not carry now, "" while it does. waiting: messages it had still to carry when it last looked.
+    proved_at: Unix seconds at which the other side last took a message or showed that it is there, None before that.
     """
 
     def __init__(self, way: Way, settings: Settings, folder: Path, clock: Clock, spill: Spill) -> None:
         self.way = way
         self.error = ""
+        self.waiting = 0
+        self.proved_at: float | None = None
         self._when: When = getattr(settings, way.name).when
         self._fallback_s = settings.alerts.fallback_s
         self._clock = clock
@@ -157,6 +160,7 @@ class Worker:
                 continue
             chosen = item if judged is Verdict.SEND else None
             break
+        self.waiting = len(waiting) - len(skipped)
         self._put(skipped)
         return chosen
 
@@ -201,6 +205,7 @@ class Worker:
         return Lives(self._ledger.journal, self._spill).get(alert_id)
 
     def _works(self) -> None:
+        self.proved_at = self._clock.wall()
         if self.error:
             log.info("%s carries again", self.way.name)
         self._failures, self._failing_since, self._refused, self._again_at = 0, None, False, 0.0
