@@ -30,8 +30,10 @@ from training.loop import Training, precision
 from training.networks import BlockConfig, NetworkConfig, build
 from training.options import TrainConfig, add_options, given
 from training.rendered import ClipFolders, better
+from training.sources import gather
 from training.synth.clip import clip_path, save_clip
 from training.train import CHOSEN, ENVIRONMENT, LAST, add_arguments, run, settled, stretches, train
+from training.windows import Inputs, Windows
 
 TINY = NetworkConfig(
     raster=Raster(32, 24), stem=(8, 8), blocks=(BlockConfig(8, 2),), head=16, head_dilations=(1, 2), dropout=0.0
@@ -259,6 +261,20 @@ def test_a_folder_that_grows_is_read_on_and_validation_stays_apart(tmp_path: Pat
     assert not more & {sample.name for sample in folders.validation}
     assert len(folders.refused) == 1
     assert "clip_000098.npz" in folders.refused[0]
+    assert folders.paths() == [], "what is no clip is not read again and again"
+    save_clip(bar_clip(np.random.default_rng(5), falls=True), folder / "clip_000098.npz")
+    (whole,) = folders.fresh()
+    assert whole.name == "clip_000098", "its copying has come to an end"
+    gone = [folder / "clip_000097.npz"]
+    assert folders.fresh(gone) == []
+    assert "clip_000097.npz" in folders.refused[-1]
+
+
+def test_too_few_clips_to_hold_some_back_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = config(tmp_path / "run", render(tmp_path / "clips", 2))
+    sources = gather(settings, Windows(settings.mix(), Inputs(), 1), World())
+    assert sources.validation == []
+    assert "its last step is kept instead of its best" in capsys.readouterr().err
 
 
 def test_of_too_many_clips_the_first_by_name_are_taken_and_all_that_are_held_back(tmp_path: Path) -> None:

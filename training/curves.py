@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from training.written import whole
+
 LOSSES = ("loss", "labels", "mask", "presence", "height")
 """The whole and its parts, as a history names them; where there are no auxiliary heads, `labels` is the whole."""
 
@@ -47,5 +49,6 @@ def _pyplot() -> Any:
 def _save(figure: Any, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.tight_layout()
-    figure.savefig(path, dpi=110)
+    with whole(path) as partial:
+        figure.savefig(partial, dpi=110, format="png")
     _pyplot().close(figure)

@@ -24,6 +24,9 @@ VALIDATION_CLIPS = 240
 """Clips held back, chosen by name, so that a clip stays on its side while more are being rendered."""
 
 
+Mark = tuple[int, int] | None
+
+
 class ClipFolders:
     """Folders of .npz clips that may still be growing; splits off the validation clips by name.
 
@@ -46,11 +49,16 @@ class ClipFolders:
         self._read = read
         self._left = math.inf if most is None else most
         self._seen: set[Path] = set()
+        self._torn: dict[Path, Mark] = {}
 
     def paths(self) -> list[Path]:
-        """Clips that came since the last call, by name."""
+        """Clips that came since the last call, by name; also one that was refused and is another file by now.
+
+        Whoever copies clips into a folder writes them piece by piece: what was half a clip may be whole the next time.
+        """
         there = [path for folder in self.folders for path in folder.glob("*.npz") if path.name[0] != "."]
-        return sorted((path for path in there if path not in self._seen), key=lambda path: (path.name, path.parent))
+        fresh = (path for path in there if path not in self._seen or self._torn.get(path, _mark(path)) != _mark(path))
+        return sorted(fresh, key=lambda path: (path.name, path.parent))
 
     def fresh(self, paths: Sequence[Path] | None = None) -> list[Sample]:
         """Training clips that came since the last call, or those of `paths`; validation clips are put aside.
@@ -64,12 +72,15 @@ class ClipFolders:
             held_back = _held_back(path)
             if (len(self.validation) >= VALIDATION_CLIPS) if held_back else (self._left <= 0):
                 continue
+            mark = _mark(path)
             try:
                 sample = self._read(path)
             except ValueError as error:
                 tqdm.write(str(error), file=sys.stderr)
                 self.refused.append(str(error))
+                self._torn[path] = mark
                 continue
+            self._torn.pop(path, None)
             self.found += 1
             if held_back:
                 self.validation.append(sample)
@@ -77,6 +88,15 @@ class ClipFolders:
                 self._left -= 1
                 found.append(sample)
         return found
+
+
+def _mark(path: Path) -> Mark:
+    """Size and time of a file, to see that it was written again; None where it is gone."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_size, stat.st_mtime_ns
 
 
 def _held_back(path: Path) -> bool:

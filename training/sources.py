@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,6 +53,12 @@ def gather(config: TrainConfig, windows: Windows, world: World) -> Sources:
         _check_some(folder)
     windows.add(_real(config))
     _check_classes(windows)
+    if world.first and not sources.validation:
+        print(
+            "fallwatch train: too few rendered clips and mined pieces to hold some back (6 %, by their names): "
+            "nothing measures the network, and its last step is kept instead of its best",
+            file=sys.stderr,
+        )
     return sources
 
 

@@ -16,6 +16,7 @@ from device.records import Incident
 from training.judged import Scored
 from training.metrics import RatePoint, smooth, window_auc, window_roc
 from training.unit_policy import KINDS
+from training.written import whole
 
 FRAMES = 10
 DPI = 90
@@ -103,4 +104,5 @@ def _figure(size: tuple[float, float]) -> Any:
 
 def _save(figure: Any, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=DPI)
+    with whole(path) as partial:
+        figure.savefig(partial, dpi=DPI, format="png")
