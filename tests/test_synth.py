@@ -139,6 +139,14 @@ def test_the_mix_is_two_fifths_falls_half_everyday_a_tenth_lying_or_empty() -> N
     }
 
 
+def test_the_page_counts_the_behaviours_that_there_are() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "synth.md").read_text(encoding="utf-8")
+    total = sum(behaviour.share for behaviour in CATALOGUE.values())
+    for group, word in (("fall", "falls"), ("everyday", "everyday"), ("still", "lying or empty")):
+        shares = [behaviour.share for behaviour in CATALOGUE.values() if behaviour.group == group]
+        assert f"| {word}, {100 * sum(shares) / total:.0f} % ({len(shares)} kinds) |" in page
+
+
 def test_a_slow_camera_holds_pictures_and_never_shows_the_future() -> None:
     rng = np.random.default_rng(4)
     for _ in range(40):
