@@ -122,7 +122,10 @@ def _ours(film: Path, torch: bool) -> list[Entry]:
     if torch:
         forms[1:1] = [("float", "float")]
         forms.append(("float, torch", "torch"))
-    rows = [Entry(f"fallwatch step, {name}", "picture", 200, own, [*script, form]) for name, form in forms]
+    rows = [
+        Entry(f"fallwatch step, {name}", "picture", 20 if form == "torch" else 200, own, [*script, form])
+        for name, form in forms
+    ]
     return [*rows, Entry("fallwatch, film to incident", "step", 60, own, [*script, "pipeline"])]
 
 

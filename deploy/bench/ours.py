@@ -2,9 +2,9 @@
 
     python -m deploy.bench.ours FILM {int8 | float | onnx-int8 | onnx-float | torch | pipeline}
 
-float: of the bundle where it has a float flatbuffer, else of the same shape with drawn weights, which needs torch; torch:
-drawn weights. pipeline: every picture of the film decoded, ten a second converted, differenced, scored, judged and kept
-by the recorder as JPEG; one item is one step.
+float: of the bundle where it has a float flatbuffer, else of the same shape with drawn weights, which needs torch.
+torch: drawn weights. pipeline: every picture of the film decoded, ten a second converted, differenced, scored, judged
+and kept by the recorder as JPEG; one item is one step.
 """
 
 from __future__ import annotations
