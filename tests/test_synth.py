@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from device.labels import EMPTY, FALLING, FLOOR, INDEX, LABELS, LOW, LYING, SEATED, UPRIGHT
+from training.pieces import Piece, write_piece
 from training.synth import cli
 from training.synth.behaviours import CATALOGUE, draw_behaviour
 from training.synth.camera import Camera
@@ -316,6 +317,26 @@ def test_another_format_is_refused_by_name(meta: dict[str, object], tmp_path: Pa
     save_clip(hand_made(np.zeros((2, 96, 128), np.uint8), **meta), tmp_path / "old.npz")
     with pytest.raises(ValueError, match=r"old\.npz is not a whole synthetic clip .*(format|content)"):
         load_clip(tmp_path / "old.npz")
+
+
+@pytest.mark.parametrize(
+    ("meta", "said"),
+    [
+        ({"kind": "day", "format": 1}, "a simulated day: for `fallwatch mine`"),
+        ({"truth": "everyday"}, "kept by `fallwatch mine`"),
+        ({"format": 1}, "training.synth.upgrade"),
+        ({"format": 99}, "delete it"),
+    ],
+)
+def test_what_is_whole_and_no_clip_is_not_told_to_be_deleted(
+    meta: dict[str, object], said: str, tmp_path: Path
+) -> None:
+    grey = np.zeros((20, 96, 128), np.uint8)
+    write_piece(Piece(grey, np.zeros(20, np.uint8), meta), tmp_path / "other.npz")
+    with pytest.raises(ValueError, match=r"other\.npz is not a whole synthetic clip") as caught:
+        load_clip(tmp_path / "other.npz")
+    assert said in str(caught.value)
+    assert ("delete" in str(caught.value)) == (said == "delete it")
 
 
 def arguments(out: Path, *more: str) -> argparse.Namespace:

@@ -171,7 +171,10 @@ def mined_sample(path: Path) -> Sample:
     """
     piece = read_piece(path)
     if piece.label is not None and np.isin(piece.label, ALARMING).any():
-        raise ValueError(f"{path}: somebody falls or lies on the floor in it, which is no false alarm; delete it")
+        raise ValueError(
+            f"{path}: somebody falls or lies on the floor in it, which is no false alarm; leave it out "
+            "(rendered clips go to --synth)"
+        )
     allowed = np.ones((len(piece), len(LABELS)), bool)
     allowed[:, ALARMING] = False
     if piece.label is not None:

@@ -71,11 +71,12 @@ def save_clip(clip: Clip, path: Path) -> None:
 
 
 def load_clip(path: Path) -> Clip:
-    """Read a clip. Raises ValueError, naming the file, when it is not a whole clip of this format."""
+    """Read a clip. Raises ValueError, naming the file, when it is not a whole clip of this format, or another thing."""
     again = "delete it and run synth again"
     try:
         with np.load(path, allow_pickle=False) as parts:
             meta = json.loads(parts["meta"].tobytes())
+            again = _other_thing(meta) or again
             if meta.get("format") != FORMAT:
                 raise ValueError(f"it holds clip format {meta.get('format')}, this version reads {FORMAT}")
             clip = Clip(parts["grey"], parts["owner"], parts["label"], parts["height"], meta)
@@ -85,6 +86,17 @@ def load_clip(path: Path) -> Clip:
     if flaw:
         raise ValueError(f"{path} is not a whole synthetic clip ({flaw}); {again}")
     return clip
+
+
+def _other_thing(meta: dict[str, Any]) -> str:
+    """What a whole file is that is no clip of today, so that nobody deletes hours of work; empty for a clip."""
+    if meta.get("kind") == "day":
+        return "it is a piece of a simulated day: for `fallwatch mine` and `fallwatch evaluate --day`"
+    if "truth" in meta:
+        return "it was kept by `fallwatch mine`: its folder is for `fallwatch train --negatives`"
+    if meta.get("format") == FORMAT - 1:
+        return "read it as one of today's with `python -m training.synth.upgrade`"
+    return ""
 
 
 def _flaw(clip: Clip) -> str:
