@@ -7,6 +7,7 @@ import pickle
 import sqlite3
 import time
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,13 @@ import pytest
 
 from device import cli
 from device.alert_life import Moment
-from device.chaos import links, power
-from device.chaos.bench import Bench, Lives, Outcome, loopback
+from device.chaos import links, power, webhooks
+from device.chaos.bench import Bench, Lives, NotDoneError, Outcome, loopback
 from device.chaos.brokers import recording
 from device.chaos.disk import FULL, OK, Disk
 from device.chaos.reckoning import disk_faults, reckon
 from device.chaos.scripted_broker import CONNECT, PUBLISH, Line, connack, puback
+from device.chaos.site import site_broker
 from device.chaos.suite import SCENARIOS
 from device.clock import SystemClock
 from device.journal import boot_id
@@ -28,7 +30,9 @@ from device.outbox import Outbox
 from device.salvage import open_journal
 from device.settings import Settings
 from device.store import FILE
+from tests.conftest import eventually
 from tests.incident_samples import incident, open_outbox, put, unit_settings
+from tests.test_site_broker import member, new_site, open_broker
 
 
 @pytest.fixture
@@ -178,6 +182,48 @@ def test_the_shim_hands_on_what_sqlite_asks_and_refuses_what_it_is_told_to(tmp_p
         assert [row[0] for row in connection.execute("SELECT a FROM t")] == [1, 3]
         assert {path.name for path in tmp_path.iterdir()} == {"a.db", "a.db-wal", "a.db-shm"}
     disk.keep = False
+
+
+def test_a_message_that_a_receiver_never_got_is_found_out(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(webhooks, "RECEIVERS", ())
+    monkeypatch.setattr("device.ways.webhook.Webhook.wants", lambda _self, body, _told: body["event_type"] == "test")
+    monkeypatch.setattr(webhooks, "_killed", lambda _bench, _outcome: None)
+    monkeypatch.setattr(links.wait, "__defaults__", (0.5,))
+    outcome = webhooks.webhooks(bench)
+    assert not outcome.passed
+    assert outcome.counts["lost"] == webhooks.FALLS
+    assert any("messages still wait" in fault for fault in outcome.faults)
+
+
+def test_at_a_broker_that_was_provisioned_it_says_which_line_to_add_and_with_it_plays(
+    bench: Bench, tmp_path: Path
+) -> None:
+    site = new_site(tmp_path)
+    mine = member(site, "cam-r12")
+    settings = unit_settings(tmp_path / "unit", site.register.placement.port, **mine)
+    bench = replace(bench, base=settings, site=True)
+    with open_broker(site) as broker:
+        with pytest.raises(NotDoneError) as refused:
+            site_broker(bench)
+        before, _, line = str(refused.value).partition("for as long as it plays: ")
+        assert "below the line `user cam-r12`" in before
+        acl = site.folder / "broker" / "acl"
+        acl.write_text(acl.read_text().replace("user cam-r12\n", f"user cam-r12\n{line}\n"))
+        broker.reload()
+        outcome = eventually(lambda: played_at(bench), 60.0)
+    assert outcome is not None
+    assert outcome.passed, outcome.faults
+    assert outcome.counts["kills"] == 3
+    assert outcome.counts["received"] > 0
+    assert outcome.figures["heard by a desk"] == 1.0
+
+
+def played_at(bench: Bench) -> Outcome | None:
+    """None while the broker has not read its list again."""
+    try:
+        return site_broker(bench)
+    except NotDoneError:
+        return None
 
 
 def test_an_alert_of_the_suite_is_marked_as_a_test_below_a_branch_of_its_own(bench: Bench) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from device.alert_life import Moment
-from device.chaos.life import Job, born
+from device.chaos.life import Job, born, live
 from device.chaos.reckoning import Reckoning, disk_faults
 from device.chaos.taps import read_ledger
 from device.journal import boot_id
@@ -22,6 +22,8 @@ FAULTS_SHOWN = 5
 """Sentences kept of one scenario; the counts say how many there were."""
 NAME_MAX = 64
 """Characters of a unit's id, as settings.Name bounds it."""
+CHAOS = "-chaos"
+"""What the unit under test is called after the one whose settings it has."""
 MUST_BE_ZERO = ("lost", "repeated_alarms", "out_of_order", "silent", "torn", "stuck")
 
 
@@ -100,7 +102,7 @@ class Bench:
         if not receipts:
             alerts = alerts.model_copy(update={"receipt": "broker", "consumer_receipts": False})
         return Settings(
-            unit=self.base.unit.model_copy(update={"id": f"{self.base.unit.id[: NAME_MAX - 6]}-chaos"}),
+            unit=self.base.unit.model_copy(update={"id": f"{self.base.unit.id[: NAME_MAX - len(CHAOS)]}{CHAOS}"}),
             mqtt=mqtt,
             alerts=alerts,
             store=Store(folder=str(state), reserve_mb=1),
@@ -114,11 +116,12 @@ def loopback(port: int) -> Mqtt:
 
 @dataclass
 class Lives:
-    """The lives of one unit, one after the other over the same store."""
+    """The lives of one unit, one after the other over the same store. target: what a life does."""
 
     settings: Settings
     place: Path
     shift_s: float = 0.0
+    target: Callable[[Job], None] = live
     deaths: Counter[str] = field(default_factory=Counter)
     _count: int = 0
 
@@ -140,7 +143,7 @@ class Lives:
 
     def alone(self, outcome: Outcome, job: Job, target: Callable[[Job], None] | None = None) -> list[dict[str, Any]]:
         """The same without a look at the store."""
-        process = born(job, target) if target is not None else born(job)
+        process = born(job, target or self.target)
         process.join()
         said = self.read(job)
         ends = {line["did"] for line in said} & {"ended", "stuck", "died", "not done"}

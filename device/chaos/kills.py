@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing.context import ForkServerProcess
 
 from device.chaos.bench import Bench, Lives, NotDoneError, Outcome, loopback
 from device.chaos.brokers import Recording, recorder, recording
@@ -57,7 +58,8 @@ def kill_often(bench: Bench, outcome: Outcome, lives: Lives, kills: int, name: s
 
 def _one(outcome: Outcome, lives: Lives, rng: random.Random) -> None:
     job = lives.job(rng.getrandbits(32))
-    _kill(job, rng.randrange(ACTS_MOST + 1), rng.uniform(0.0, JITTER_S), lives.deaths)
+    process = born(job, lives.target)
+    _kill(process, job, rng.randrange(ACTS_MOST + 1), rng.uniform(0.0, JITTER_S), lives.deaths)
     said = lives.read(job)
     outcome.counts["promises"] += sum(line["did"] in ("told", "answered") for line in said)
     outcome.add(lives.now(said))
@@ -95,9 +97,8 @@ def points(bench: Bench) -> Outcome:
     return outcome
 
 
-def _kill(job: Job, acts: int, jitter_s: float, deaths: Counter[str]) -> None:
+def _kill(process: ForkServerProcess, job: Job, acts: int, jitter_s: float, deaths: Counter[str]) -> None:
     """Kill a life `jitter_s` after it has written `acts` lines into its ledger; 0: after its birth."""
-    process = born(job)
     try:
         end = time.monotonic() + PATIENCE_S
         while acts and process.is_alive() and time.monotonic() < end and _lines(job) < acts:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from device.chaos.bench import Bench, Lives, NotDoneError, Outcome
+from device.chaos.bench import CHAOS, Bench, Lives, NotDoneError, Outcome
 from device.chaos.brokers import START_S, Recording
 from device.chaos.kills import end_of, kill_often
 from device.mqtt.courier import branch
@@ -80,9 +80,11 @@ def _ask(settings: Settings) -> bool:
     finally:
         link.drop()
     if code >= FAILURE:
+        user = settings.mqtt.username or settings.unit.id.removesuffix(CHAOS)
         raise NotDoneError(
             f"{link.address} does not let this unit write below {branch(settings)} ({name}), as it should be; to play "
-            f"there, provision a certificate for {settings.unit.id} and name it in a copy of the settings"
+            f"there, add to the broker's ACL, below the line `user {user}`, for as long as it plays: "
+            f"topic readwrite {branch(settings)}/#"
         )
     return bool(heard)
 

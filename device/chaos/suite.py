@@ -17,6 +17,7 @@ from device.chaos.kills import points, random_kills
 from device.chaos.links import misbehaviour, refused_connection
 from device.chaos.power import power_cuts
 from device.chaos.site import site_broker
+from device.chaos.webhooks import webhooks
 
 SCENARIOS: dict[str, Callable[[Bench], Outcome]] = {
     "kill -9 at random moments": random_kills,
@@ -27,6 +28,7 @@ SCENARIOS: dict[str, Callable[[Bench], Outcome]] = {
     "damaged database": damage,
     "broker that misbehaves": misbehaviour,
     "broker that is not there": refused_connection,
+    "webhook's receiver that misbehaves or is not there": webhooks,
     "broker away for seconds to days": outages,
     "clock set by a day, either way": clock_steps,
     "the site's own broker": site_broker,
