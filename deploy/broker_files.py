@@ -61,6 +61,10 @@ require_certificate true
 # The name in the certificate is the user: nobody can claim another's, and there is no password to be found or lost.
 use_identity_as_username true
 
+# Take the # away, and nobody can throw another member off by connecting under its client id. Left out because then
+# `fallwatch check` on a unit that is running throws that unit off for a moment: stop it first.
+#use_username_as_clientid true
+
 # Off is the default since 2.0; said here so that an older broker does not open the door.
 allow_anonymous false
 

@@ -102,16 +102,20 @@ def open_broker(site: Site) -> Iterator[SiteMosquitto]:
 class Voice:
     """A bare client with a member's certificate: says and hears whatever the broker lets it."""
 
-    def __init__(self, port: int, name: str, mqtt: dict[str, Any]) -> None:
+    def __init__(self, port: int, name: str, mqtt: dict[str, Any], client_id: str = "") -> None:
+        self.thrown_off: list[str] = []
         self.heard: list[tuple[str, bytes]] = []
         self._codes: dict[int, int] = {}
         self._granted: set[int | None] = set()
         self._connected = threading.Event()
-        self._client = paho.Client(CallbackAPIVersion.VERSION2, client_id=f"{name}-voice", protocol=paho.MQTTv5)
+        self._client = paho.Client(
+            CallbackAPIVersion.VERSION2, client_id=client_id or f"{name}-voice", protocol=paho.MQTTv5
+        )
         context = ssl.create_default_context(cafile=mqtt["ca_file"])
         context.load_cert_chain(mqtt["cert_file"], mqtt["key_file"])
         self._client.tls_set_context(context)
         self._client.on_connect = lambda *_: self._connected.set()
+        self._client.on_disconnect = lambda _c, _u, _f, why, _p: self.thrown_off.append(str(why))
         self._client.on_message = lambda _c, _u, message: self.heard.append((message.topic, bytes(message.payload)))
         self._client.on_publish = lambda _c, _u, mid, code, _p: self._codes.update({mid: code.value})
         self._client.on_subscribe = lambda _c, _u, mid, _codes, _p: self._granted.add(mid)
@@ -208,6 +212,24 @@ def test_a_unit_cannot_publish_for_another_and_does_not_hear_it(site: Site) -> N
         eventually(lambda: thief.hears("fallwatch/home1/cam-r12/alert/01A/ack"))  # and with it all that came before
         assert not thief.hears("fallwatch/home1/cam-r13/alert/event")
         assert not thief.hears("fallwatch/home1/cam-r13/alert/01A/ack")
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_a_member_under_anothers_client_id_throws_it_off_unless_the_id_is_tied_to_the_certificate(
+    site: Site, tied: bool
+) -> None:
+    one, other = member(site, "cam-r12"), member(site, "cam-r13")
+    conf = site.folder / "broker" / "mosquitto.conf"
+    line = "use_username_as_clientid true"
+    assert f"\n#{line}\n" in conf.read_text()
+    if tied:
+        conf.write_text(conf.read_text().replace(f"#{line}", line))
+    with open_broker(site) as broker, Voice(broker.port, "cam-r13", other, "cam-r13") as victim:
+        assert victim.say("fallwatch/home1/cam-r13/health") < 0x80
+        with Voice(broker.port, "cam-r12", one, "cam-r13") as thief:
+            assert thief.say("fallwatch/home1/cam-r13/health") == 0x87, "it speaks for nobody else in either case"
+            eventually(lambda: bool(victim.thrown_off) is not tied)
+        assert bool(victim.thrown_off) is not tied
 
 
 def test_a_desk_hears_all_and_can_only_answer(site: Site) -> None:
