@@ -228,6 +228,15 @@ def test_what_was_mined_is_known_from_any_folder(tmp_path: Path, monkeypatch: py
     assert len(list((tmp_path / "mined").glob("*.npz"))) == 1
 
 
+def test_what_was_kept_is_no_new_footage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    day(tmp_path / "days", [(100, 110)])
+    monkeypatch.setattr("training.mine.open_model", lambda path: fooled_by_light())
+    out = tmp_path / "days" / "mined"
+    for _ in range(2):
+        assert run("model.pt", tmp_path / "days", "--out", out) == 0
+        assert len(list(out.glob("*.npz"))) == 1
+
+
 def test_a_full_disk_names_the_piece_and_how_to_go_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

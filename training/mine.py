@@ -265,7 +265,8 @@ def mine(args: argparse.Namespace) -> int:
     """Go through all sources, then draw the sheet; returns how many sources could not be read."""
     from tqdm import tqdm
 
-    sources = sources_of(args.footage)
+    # What was kept before is no new footage, though the folder of pieces may lie in that of the footage.
+    sources = [path for path in sources_of(args.footage) if not path.is_relative_to(args.out.absolute())]
     model, rule = open_model(args.model), Rule(args.level, args.per_hour)
     args.out.mkdir(parents=True, exist_ok=True)
     ledger = Ledger(args.out, model, rule)

@@ -57,8 +57,12 @@ class ClipFolders:
         Whoever copies clips into a folder writes them piece by piece: what was half a clip may be whole the next time.
         """
         there = [path for folder in self.folders for path in folder.glob("*.npz") if path.name[0] != "."]
-        fresh = (path for path in there if path not in self._seen or self._torn.get(path, _mark(path)) != _mark(path))
+        fresh = (path for path in there if path not in self._seen or self._whole_now(path))
         return sorted(fresh, key=lambda path: (path.name, path.parent))
+
+    def _whole_now(self, path: Path) -> bool:
+        """Whether a clip that was refused has been written again since."""
+        return path in self._torn and self._torn[path] != _mark(path)
 
     def fresh(self, paths: Sequence[Path] | None = None) -> list[Sample]:
         """Training clips that came since the last call, or those of `paths`; validation clips are put aside.
