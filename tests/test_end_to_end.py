@@ -185,6 +185,8 @@ def test_a_nurse_claims_and_closes_and_the_truth_is_clear_again(unit: Unit, brok
         topic = f"{BRANCH}/alert/{fall['alert_id']}/ack"
         for action, nonce in (("claim", "nonce-claim"), ("close", "nonce-close")):
             nurse.say(topic, {"schema": 1, "action": action, "by": "nina", "at": fall["detected_at"], "nonce": nonce})
+        # The word of the close first: before the fall was told the truth was clear too.
+        eventually(lambda: "closed" in [one.body["event_type"] for one in nurse.on("alert/event")], 15)
         eventually(lambda: nurse.on("alert/active")[-1].body["state"] == "clear", 15)
         kinds = [one.body["event_type"] for one in nurse.on("alert/event")]
         assert kinds.index("claimed") < kinds.index("closed")
