@@ -57,17 +57,20 @@ def drop_unreadable(journal: Journal) -> int:
 
 
 def _take_out(journal: Journal, table: str, bad: list[sqlite3.Row]) -> None:
-    for _, name, content in bad:
-        about = bytes(name or b"").decode("utf-8", "replace")
-        log.error("%s: a row of %s about %s cannot be read and is left out", journal.folder / FILE, table, about)
-        body = {"said": "unreadable", "table": table, "content": bytes(content or b"").hex()}
-        journal.say("unit", time.time(), time.monotonic(), body, about)
+    """All of it or nothing: while the disk takes nothing it is passed over, and said once the disk does."""
+    column = JSON_TEXT[table][1]
+    named = [(rowid, bytes(name or b"").decode("utf-8", "replace"), content) for rowid, name, content in bad]
     with journal.writing() as connection:
+        for _, about, content in named:
+            body = {"said": "unreadable", "table": table, "content": bytes(content or b"").hex()}
+            journal.append("unit", time.time(), time.monotonic(), body, about)
         # By content too: another thread may have taken it out, and the number given to a new one.
         connection.executemany(
-            f"DELETE FROM {table} WHERE rowid = ? AND CAST({JSON_TEXT[table][1]} AS BLOB) IS ?",
-            [(rowid, content) for rowid, _, content in bad],
+            f"DELETE FROM {table} WHERE rowid = ? AND CAST({column} AS BLOB) IS ?",
+            [(rowid, content) for rowid, _, content in named],
         )
+    for _, about, _ in named:
+        log.error("%s: a row of %s about %s cannot be read and is left out", journal.folder / FILE, table, about)
 
 
 def _readable(raw: bytes | None, made: Callable[[dict[str, Any]], object]) -> bool:

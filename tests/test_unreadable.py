@@ -14,6 +14,7 @@ from device.outbox import Outbox
 from device.spill import Spill
 from device.ways.ledger import Ledger, make
 from tests.incident_samples import WALL, T, incident, open_outbox, put
+from tests.test_ringing import takes
 
 
 def spoil(outbox: Outbox, table: str, column: str, where: str, value: bytes = b"{ a bit has turned over") -> None:
@@ -39,6 +40,23 @@ def test_a_letter_that_cannot_be_read_is_said_and_the_ones_behind_it_go(tmp_path
     assert outbox.waiting() == 2, "it is taken out, so that nobody waits for it"
     outbox.tick(WALL + 70.0, T + 70.0)
     assert ids[1] in [one.alert_id for one in outbox.pending()], "the alert itself rings by its life"
+    outbox.journal.close()
+
+
+def test_on_a_disk_that_takes_nothing_it_is_passed_over_without_a_flood_in_the_log_and_said_later(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    outbox = open_outbox(tmp_path)
+    ids = [put(outbox, incident()).id for _ in range(3)]
+    spoil(outbox, "outbox", "payload", "seq = 2")
+    takes(outbox, False)
+    for _ in range(20):
+        assert [one.alert_id for one in outbox.pending()] == [ids[0], ids[2]]
+    assert caplog.records == []
+    takes(outbox, True)
+    assert [one.alert_id for one in outbox.pending()] == [ids[0], ids[2]]
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+    assert len(said(outbox)) == 1
     outbox.journal.close()
 
 
