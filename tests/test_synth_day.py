@@ -5,20 +5,23 @@ from __future__ import annotations
 import dataclasses
 import errno
 from collections.abc import Iterator
+from contextlib import nullcontext
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import cv2
 import numpy as np
 import pytest
 from tqdm import tqdm
 
-from device.labels import FALLING, FLOOR, INDEX, LABELS
+from device.labels import FALLING, FLOOR, INDEX, LABELS, UPRIGHT
 from training.pieces import Piece, read_piece
-from training.synth import day_run
+from training.synth import day, day_run
 from training.synth.day import DayOptions, Played, day_lights, make_piece, needs_drawing, play_piece
 from training.synth.day_run import DayRun, missing_pieces, piece_path, render_day, statistics
-from training.synth.day_story import APART_M, MARKED, live_together, nearest_m, planned, route
+from training.synth.day_story import APART_M, MARKED, Episode, live_together, nearest_m, planned, route
 from training.synth.layers import LayeredPainter
 from training.synth.motion import Gait, Stay, Walk
 from training.synth.people import random_figure
@@ -26,6 +29,7 @@ from training.synth.render import Canvas, Painter
 from training.synth.rooms import Item, Room, plan_room
 from training.synth.scene import SceneRefusedError
 from training.synth.script import Script
+from training.synth.simulate import Trace, Track
 from training.synth.stage import Stage
 from training.synth.workers import Outcome, run_jobs
 
@@ -57,6 +61,18 @@ def test_a_day_has_no_fall_and_nobody_on_the_floor_but_on_purpose(first: int) ->
         assert len(times) >= 2, "one act after another"
         assert times == sorted(times)
         assert all(before[1] <= after[0] + 1e-6 for before, after in pairwise(times))
+
+
+def test_a_label_that_contradicts_the_physics_refuses_the_piece() -> None:
+    still = np.tile([0.0, 0.0, 0.9], (20, 1))
+    head, chest = still + np.array([0, 0, 0.7]), still + np.array([0, 0, 0.3])
+    track = Track(still, head, chest, np.zeros((20, 2)), np.zeros(20), np.zeros(20, bool))
+    purpose = [Episode(0, MARKED[0], 0.0, 2.0)]
+    stage = SimpleNamespace(room=Room((3.0, 3.0), 2.5))
+    for label, refused in ((UPRIGHT, False), (FLOOR, True)):
+        played = Played(cast(Stage, stage), None, Trace(np.zeros((20, 7)), (track,)), ([label] * 20,), purpose)
+        with pytest.raises(SceneRefusedError, match="called floor but the body is high") if refused else nullcontext():
+            day._check(played)
 
 
 def test_a_way_goes_round_the_furniture_or_is_refused() -> None:

@@ -24,7 +24,7 @@ from training.synth.camera import Camera, place_camera
 from training.synth.clip import SEEN_PIXELS
 from training.synth.day_story import MARKED, Episode, live_together
 from training.synth.film import RASTER, draw_look, picture_size, through_lens
-from training.synth.labels_truth import scene_labels
+from training.synth.labels_truth import check_labels, scene_labels
 from training.synth.layers import LayeredPainter
 from training.synth.light import Light, random_light, screen_flicker
 from training.synth.mocap import open_motions
@@ -119,8 +119,13 @@ def play_piece(options: DayOptions, rng: np.random.Generator) -> Played:
 
 
 def _check(played: Played) -> None:
-    """Nobody falls, lies on the floor but on purpose, leaves through a wall, walks through somebody or is stuck."""
+    """Nobody falls, lies on the floor but on purpose, leaves through a wall, walks through somebody or is stuck.
+
+    The labels are held against the physics as those of clips are.
+    """
     tracks = played.trace.tracks
+    for problem in (text for pair in zip(tracks, played.labels, strict=True) for text in check_labels(*pair)):
+        raise SceneRefusedError(problem)
     if len(tracks) == 2:
         apart = np.linalg.norm(tracks[0].pelvis[:, :2] - tracks[1].pelvis[:, :2], axis=1)
         if float(apart.min()) < TOUCH_M:
