@@ -57,6 +57,7 @@ class TrainConfig:
     real: float = 0.15
     mined: float = 0.1
     swap: float = 0.0
+    near: float = 0.0
     backdrops: str = ROOMS
     every: int = 100
     save: int = 20
@@ -66,7 +67,7 @@ class TrainConfig:
     workers: int = -1
 
     def __post_init__(self) -> None:
-        for name in ("real", "mined", "swap", "smoothing", "ema"):
+        for name in ("real", "mined", "swap", "near", "smoothing", "ema"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise ValueError(f"{_flag(name)} {getattr(self, name)} is outside 0..1")
         for name in ("steps", "every", "save", "threads"):
@@ -102,7 +103,7 @@ class TrainConfig:
 
     def mix(self) -> Mix:
         """How batches are made up."""
-        usual = Mix(real=self.real, mined=self.mined, swap=self.swap)
+        usual = Mix(real=self.real, mined=self.mined, swap=self.swap, near=self.near)
         if not self.batch and not self.window:
             return usual
         window = self.window or STEPS_IN_A_BATCH // 16
@@ -142,6 +143,7 @@ HELP: Final = {
     "real": "share of real windows in a batch",
     "mined": "share of windows from --negatives in a batch",
     "swap": "share of windows put before another background: of real or rendered clips, or of --backdrops",
+    "near": "share of rendered windows seen as by a camera close to the people",
     "backdrops": "folder of photographs of empty rooms, for --swap; '' for none",
     "every": "steps between validations",
     "save": "steps between checkpoints to resume from",

@@ -23,6 +23,7 @@ from training.augment import Augment
 from training.backdrops import Backdrops
 from training.channels import drop_channels
 from training.cuts import Cut, bounced, cut_of, frozen, walk_by
+from training.near import near
 from training.networks.auxiliary import HEIGHT_UNIT_M
 from training.samples import Sample
 
@@ -36,10 +37,11 @@ class Mix:
 
     real: from real clips (MODEL.md I.8: 10-20 %). mined: from pieces that fooled a network. falls: of the others, from
     clips with a fall or somebody on the floor. passer: of the rendered ones, with somebody else walking by. still: of
-    those in which nobody falls, one picture in changing light. swap: before another background. at_onset, after: of the
-    falls, that start at the loss of balance, or anywhere up to their last second. ramp_s: half the time in which a
-    rendered fall begins. shapes: windows and steps of a batch, one of these each time for the same work: short ones
-    show more scenes, long ones a person who lies for longer than the network remembers the fall.
+    those in which nobody falls, one picture in changing light. swap: before another background. near: of the rendered
+    ones, as a camera close to the people sees them. at_onset, after: of the falls, that start at the loss of balance,
+    or anywhere up to their last second. ramp_s: half the time in which a rendered fall begins. shapes: windows and
+    steps of a batch, one of these each time for the same work: short ones show more scenes, long ones a person who
+    lies for longer than the network remembers the fall.
     """
 
     shapes: tuple[tuple[int, int], ...] = ((32, 20), (16, 40), (10, 64))
@@ -49,6 +51,7 @@ class Mix:
     passer: float = 0.12
     still: float = 0.05
     swap: float = 0.0
+    near: float = 0.0
     at_onset: float = 0.15
     after: float = 0.25
     ramp_s: float = 0.3
@@ -159,6 +162,8 @@ class Windows:
             cut = frozen(cut, rng)
         elif sample.source == "rendered" and calm and rng.random() < self.mix.passer:
             cut = walk_by(cut, self._passer(_one_of(calm, rng), steps, rng), rng)
+        if cut.known and rng.random() < self.mix.near:
+            cut = near(cut, rng)
         return self._answer(cut, rng)
 
     def _passer(self, other: Sample, steps: int, rng: np.random.Generator) -> Cut:
