@@ -54,7 +54,7 @@ def near(cut: Cut, rng: np.random.Generator) -> Cut:
 def _around(cut: Cut, rng: np.random.Generator) -> Box | None:
     """All pixels that people pass through, with some room."""
     assert cut.people is not None
-    passed = _bounds(cut.people.any(axis=0))
+    passed = _bounds(np.asarray(cut.people.any(axis=0)))
     if passed is None:
         return None
     left, top, right, bottom = passed
@@ -68,7 +68,7 @@ def _around(cut: Cut, rng: np.random.Generator) -> Box | None:
 def _upper_body(cut: Cut, rng: np.random.Generator) -> Box | None:
     """From above a head downwards, as they are at one step."""
     assert cut.people is not None
-    there = _bounds(cut.people[rng.integers(len(cut.people))])
+    there = _bounds(cut.people[int(rng.integers(len(cut.people)))])
     if there is None:
         return None
     left, top, right, bottom = there
