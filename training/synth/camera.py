@@ -125,12 +125,47 @@ def _barrel(fov_deg: float, rng: np.random.Generator) -> float:
     return float(rng.uniform(0.05, 0.25)) if rng.random() < 0.3 else 0.0
 
 
+ON_A_STAND: Final = 0.12
+"""Share of the cameras that stand right before somebody, on a table or a shelf, instead of hanging for the room. A
+judgement: installers do it in small rooms, and most recordings of exercise are made so."""
+
+STAYS_M: Final = 1.0
+"""Whoever moves no farther than this, across the floor, stays before a camera on a stand."""
+
+
+def _on_a_stand(room: Room, points: Vector, rng: np.random.Generator) -> Camera | None:
+    """0.7-1.6 m high, 0.8-2.2 m before somebody who stays there, who is cut by the frame more often than not.
+
+    None where the person moves about or nothing has room.
+    """
+    middle = points.mean(axis=0)
+    if float(np.ptp(points[:, :2], axis=0).max()) > STAYS_M:
+        return None
+    for _ in range(20):
+        way, far = float(rng.uniform(0, 2 * np.pi)), float(rng.uniform(0.8, 2.2))
+        x, y = middle[0] + far * np.cos(way), middle[1] + far * np.sin(way)
+        place = (float(x), float(y), float(rng.uniform(0.7, 1.6)))
+        inside = abs(x) < room.half[0] - 0.1 and abs(y) < room.half[1] - 0.1
+        if not inside or not _clear(room, place) or np.linalg.norm(points[:, :2] - (x, y), axis=1).min() < 0.5:
+            continue
+        height = float(rng.uniform(points[:, 2].min(), points[:, 2].max()))
+        look = (float(middle[0] + rng.normal(0, 0.1)), float(middle[1] + rng.normal(0, 0.1)), height)
+        fov = float(rng.uniform(50, 80))
+        ratio = WIDE if rng.random() < 0.5 else CLASSIC
+        return Camera(place, look, fov, float(np.clip(rng.normal(0, 2.0), -6, 6)), _barrel(fov, rng), ratio)
+    return None
+
+
 def place_camera(room: Room, points: Vector, aim: str, rng: np.random.Generator) -> Camera:
-    """A camera 0.9-3 m high, 50-120 degrees wide, rolled by up to 6 degrees, that looks at the action.
+    """A camera 0.9-3 m high (on a stand from 0.7), 50-120 degrees wide, rolled by up to 6, that looks at the action.
 
     points: places of pelvis and head over the filmed time, (n, 3). aim: actor, start, end, near or room.
     Raises LookupError when no corner has a free view.
     """
+    if aim == "actor" and rng.random() < ON_A_STAND:
+        stand = _on_a_stand(room, points, rng)
+        if stand:
+            return stand
     first, last = points[0], points[-1]
     target = {"start": first, "end": last, "room": np.array([0.0, 0.0, 0.7])}.get(aim, points.mean(axis=0))
     # Most cameras are hung for the bed or the whole room, not for where something happens: people are often cut.
