@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import struct
+import threading
 from contextlib import suppress
 from pathlib import Path
 
@@ -22,6 +23,14 @@ VERSION_MOST = 10_000
 """No release has that many schemas: above it the number is damage, below it that of a newer release."""
 TRACES = ("reserve.bin", "health.json", "events")
 """What lies beside a store that was in use; beside one that is being made there is none of it."""
+
+MOST_OPEN = 64
+"""Stores whose descriptor is kept. A unit has one, and one more each time a damaged one is set aside."""
+
+_reading = threading.Lock()
+_open: dict[tuple[int, int], int] = {}
+_spare: list[int] = []
+"""Of files that were replaced between two looks: kept open for the same reason."""
 
 
 def wound(path: Path) -> str:
@@ -82,8 +91,26 @@ def _right(raw: bytes) -> bool:
 
 
 def _read(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(SIZE)
+    """The header, through a descriptor that stays open.
+
+    Closing any descriptor of a file gives up every POSIX lock that the process has on it (fcntl(2); "How To Corrupt An
+    SQLite Database File", 2.2), those of SQLite's open connections too: another process that closes the store would
+    then take itself for the last and remove the log that this one writes to.
+    """
+    with _reading:
+        status = path.stat()
+        place = (status.st_dev, status.st_ino)
+        if place not in _open:
+            handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            status = os.fstat(handle)
+            place = (status.st_dev, status.st_ino)
+            if place in _open:
+                _spare.append(handle)
+            else:
+                _open[place] = handle
+            while len(_open) > MOST_OPEN:
+                os.close(_open.pop(next(iter(_open))))
+        return os.pread(_open[place], SIZE, 0)
 
 
 def _size(path: Path) -> int:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
 import pytest
 
-from device import salvage, store
+from device import header, salvage, store
 from device.clock import SystemClock
 from device.journal import Journal
 from device.mqtt import Courier, LinkState
 from device.outbox import Outbox
 from device.spill import Spill
 from device.store import StoreError
-from tests.conftest import eventually
+from tests.conftest import REPO, eventually
 from tests.incident_samples import WALL, T, alert_of, incident, open_outbox, put, unit_settings
 from tests.mosquitto import Listener, Mosquitto
 
@@ -250,3 +252,33 @@ def test_a_store_that_is_damaged_under_a_running_courier_delivers_everything(tmp
         assert courier.stop(20.0)
         outbox.journal.close()
     assert len(salvage.set_aside(folder)) == 1
+
+
+LAST_TO_CLOSE = """
+import sys
+from pathlib import Path
+from device.store import connect
+connection = connect(Path(sys.argv[1]))
+connection.execute("CREATE TABLE another (n)")
+connection.close()
+"""
+
+
+def test_opening_a_store_again_leaves_the_locks_of_whoever_has_it_open(tmp_path: Path) -> None:
+    first = store.connect(tmp_path)
+    first.execute("BEGIN IMMEDIATE")
+    first.execute("COMMIT")
+    store.connect(tmp_path).close()
+    # Another process that closes the store may not take itself for the last one and remove the log.
+    subprocess.run([sys.executable, "-c", LAST_TO_CLOSE, str(tmp_path)], check=True, cwd=REPO)
+    assert (tmp_path / f"{store.FILE}-wal").exists()
+    assert first.execute("SELECT count(*) FROM another").fetchone()[0] == 0
+    first.close()
+
+
+def test_headers_of_many_stores_are_read_with_few_descriptors(tmp_path: Path) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    for n in range(3 * header.MOST_OPEN):
+        store.connect(tmp_path / str(n)).close()
+        assert header.wound(tmp_path / str(n) / store.FILE) == ""
+    assert len(os.listdir("/proc/self/fd")) <= before + header.MOST_OPEN + 3
