@@ -51,8 +51,7 @@ def wound(path: Path) -> str:
 
 def repairable(path: Path) -> bool:
     """Whether the header alone is wrong: behind it begins a page of the kind that lists the tables. Raises OSError."""
-    with path.open("rb") as file:
-        raw = file.read(SIZE + 1)
+    raw = _read(path, SIZE + 1)
     return bool(wound(path)) and len(raw) > SIZE and raw[SIZE] in TABLE_PAGES
 
 
@@ -90,8 +89,8 @@ def _right(raw: bytes) -> bool:
     )
 
 
-def _read(path: Path) -> bytes:
-    """The header, through a descriptor that stays open.
+def _read(path: Path, size: int = SIZE) -> bytes:
+    """The first bytes, through a descriptor that stays open.
 
     Closing any descriptor of a file gives up every POSIX lock that the process has on it (fcntl(2); "How To Corrupt An
     SQLite Database File", 2.2), those of SQLite's open connections too: another process that closes the store would
@@ -110,7 +109,7 @@ def _read(path: Path) -> bytes:
                 _open[place] = handle
             while len(_open) > MOST_OPEN:
                 os.close(_open.pop(next(iter(_open))))
-        return os.pread(_open[place], SIZE, 0)
+        return os.pread(_open[place], size, 0)
 
 
 def _size(path: Path) -> int:
