@@ -29,8 +29,6 @@ MOST_OPEN = 64
 
 _reading = threading.Lock()
 _open: dict[tuple[int, int], int] = {}
-_spare: list[int] = []
-"""Of files that were replaced between two looks: kept open for the same reason."""
 
 
 def wound(path: Path) -> str:
@@ -103,10 +101,7 @@ def _read(path: Path, size: int = SIZE) -> bytes:
             handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
             status = os.fstat(handle)
             place = (status.st_dev, status.st_ino)
-            if place in _open:
-                _spare.append(handle)
-            else:
-                _open[place] = handle
+            _open.setdefault(place, handle)  # a second one, of a file put in place meanwhile, stays open too
             while len(_open) > MOST_OPEN:
                 os.close(_open.pop(next(iter(_open))))
         return os.pread(_open[place], size, 0)
