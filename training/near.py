@@ -33,6 +33,9 @@ FEWEST: Final = 20
 Box = tuple[int, int, int, int]
 """Left, top, width, height in stored pixels."""
 
+People = NDArray[np.bool_]
+"""Where somebody is: (steps, height, width)."""
+
 
 def near(cut: Cut, rng: np.random.Generator) -> Cut:
     """The part of a cut that a camera close to its people sees; the cut itself where nobody is big enough for that.
@@ -44,17 +47,17 @@ def near(cut: Cut, rng: np.random.Generator) -> Cut:
     if cut.people is None:
         raise ValueError("who is near must be known by a mask: rendered clips alone")
     alarming = bool(cut.allowed[:, ALARMING].any())
-    box = _around(cut, rng) if alarming else _upper_body(cut, rng)
+    content = cut.look.content
+    box = _around(cut.people, content, rng) if alarming else _upper_body(cut.people, content, rng)
     if box is None:
         return cut
     part = replace(cut, look=Look(box, _within(cut.look.moved, box)))
-    return part if alarming else _any_posture(part)
+    return part if alarming else _any_posture(part, cut.people)
 
 
-def _around(cut: Cut, rng: np.random.Generator) -> Box | None:
+def _around(people: People, content: Box, rng: np.random.Generator) -> Box | None:
     """All pixels that people pass through, with some room."""
-    assert cut.people is not None
-    passed = _bounds(np.asarray(cut.people.any(axis=0)))
+    passed = _bounds(np.asarray(people.any(axis=0)))
     if passed is None:
         return None
     left, top, right, bottom = passed
@@ -62,13 +65,12 @@ def _around(cut: Cut, rng: np.random.Generator) -> Box | None:
     width, height = (right - left) * room, (bottom - top) * room
     aspect = ASPECTS[rng.integers(len(ASPECTS))]
     height = max(height, width / aspect)
-    return _placed((left + right) / 2, (top + bottom) / 2, height * aspect, height, cut.look.content)
+    return _placed((left + right) / 2, (top + bottom) / 2, height * aspect, height, content)
 
 
-def _upper_body(cut: Cut, rng: np.random.Generator) -> Box | None:
+def _upper_body(people: People, content: Box, rng: np.random.Generator) -> Box | None:
     """From above a head downwards, as they are at one step."""
-    assert cut.people is not None
-    there = _bounds(cut.people[int(rng.integers(len(cut.people)))])
+    there = _bounds(people[int(rng.integers(len(people)))])
     if there is None:
         return None
     left, top, right, bottom = there
@@ -76,7 +78,7 @@ def _upper_body(cut: Cut, rng: np.random.Generator) -> Box | None:
     aspect = ASPECTS[rng.integers(len(ASPECTS))]
     above = height * rng.uniform(-0.05, 0.3)
     middle = (left + right) / 2 + height * aspect * rng.uniform(-0.2, 0.2)
-    return _placed(middle, top - above + height / 2, height * aspect, height, cut.look.content)
+    return _placed(middle, top - above + height / 2, height * aspect, height, content)
 
 
 def _bounds(seen: NDArray[np.bool_]) -> tuple[int, int, int, int] | None:
@@ -108,14 +110,13 @@ def _within(moved: NDArray[np.float32], box: Box) -> NDArray[np.float32]:
     return kept / np.float32(total) if total > 0 else kept
 
 
-def _any_posture(cut: Cut) -> Cut:
+def _any_posture(cut: Cut, people: People) -> Cut:
     """Every everyday label but an empty room while somebody is in the part, an empty room when all are gone.
 
     Steps in between, with a sleeve in the picture, count for nothing.
     """
-    assert cut.people is not None
     x, y, width, height = cut.look.content
-    pixels = cut.people[:, y : y + height, x : x + width].sum(axis=(1, 2))
+    pixels = people[:, y : y + height, x : x + width].sum(axis=(1, 2))
     allowed = np.ones_like(cut.allowed)
     allowed[:, ALARMING] = False
     allowed[:, INDEX[EMPTY]] = False
