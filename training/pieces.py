@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import zipfile
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -98,9 +99,15 @@ def content_of(piece: Piece | Facts) -> tuple[int, int, int, int]:
     """
     height, width = STORED_SHAPE
     left, top, wide, high = piece.meta.get("content") or (0, 0, width, height)
-    if min(left, top) < 0 or min(wide, high) < 1 or left + wide > width or top + high > height:
+    if not content_fits((left, top, wide, high), STORED_SHAPE):
         raise ValueError(f"its content {piece.meta['content']} is not within {width} x {height}")
     return int(left), int(top), int(wide), int(high)
+
+
+def content_fits(content: Sequence[int], shape: Sequence[int]) -> bool:
+    """Whether left, top, width, height lie within a raster of (height, width), and are a picture at all."""
+    left, top, width, height = content
+    return min(left, top) >= 0 and min(width, height) >= 1 and left + width <= shape[1] and top + height <= shape[0]
 
 
 def film_of(grey: NDArray[np.uint8], raster: Raster) -> Footage:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -13,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from device.labels import FALLING, INDEX, LABELS
-from training.pieces import write_arrays
+from training.pieces import UNREADABLE, content_fits, write_arrays
 
 FORMAT: Final = 2
 PEOPLE: Final = 2
@@ -80,7 +78,7 @@ def load_clip(path: Path) -> Clip:
             if meta.get("format") != FORMAT:
                 raise ValueError(f"it holds clip format {meta.get('format')}, this version reads {FORMAT}")
             clip = Clip(parts["grey"], parts["owner"], parts["label"], parts["height"], meta)
-    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except UNREADABLE as error:
         raise ValueError(f"{path} is not a whole synthetic clip ({error}); {again}") from error
     flaw = _flaw(clip)
     if flaw:
@@ -108,8 +106,7 @@ def _flaw(clip: Clip) -> str:
         return f"owner {clip.owner.dtype} {clip.owner.shape} up to {clip.owner.max()}"
     if clip.height.shape != (steps, PEOPLE) or clip.label.dtype != np.uint8 or int(clip.label.max()) >= len(LABELS):
         return f"height {clip.height.shape}, labels {clip.label.dtype} up to {clip.label.max()}"
-    left, top, width, height = clip.meta.get("content") or (-1, -1, 0, 0)
-    if left < 0 or top < 0 or not (0 < left + width <= clip.grey.shape[2] and 0 < top + height <= clip.grey.shape[1]):
+    if not content_fits(clip.meta.get("content") or (-1, -1, 0, 0), clip.grey.shape[1:]):
         return f"content {clip.meta.get('content')}"
     return ""
 
