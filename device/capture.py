@@ -121,9 +121,8 @@ class Publisher:
         self._ring.end(self._seq)
         frame = {"what": "frame", "seq": self._seq, "t": t, "wall": wall, "width": width, "height": height}
         frame |= {"grid": self.grid.start, "grabbed": self.grabbed}
-        with contextlib.suppress(
-            BlockingIOError
-        ):  # Who does not listen misses pictures; the next word names a newer one.
+        # Who does not listen misses pictures; the next word names a newer one.
+        with contextlib.suppress(BlockingIOError):
             self._unit.send(json.dumps(frame).encode(), socket.MSG_DONTWAIT)
 
 
