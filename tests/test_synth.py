@@ -382,7 +382,9 @@ def test_a_run_resumes_replaces_the_torn_and_refuses_a_foreign_folder(
     assert "use another --out folder" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("more", [["--clips", "0"], ["--steps", "5"], ["--workers", "0"], ["--seed", "-1"]])
+@pytest.mark.parametrize(
+    "more", [["--clips", "0"], ["--steps", "5"], ["--workers", "0"], ["--seed", "-1"], ["--piece", "60"]]
+)
 def test_wrong_use_is_one_sentence_and_exit_code_2(
     more: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

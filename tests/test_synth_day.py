@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import errno
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from tqdm import tqdm
 
 from device.labels import FALLING, FLOOR, INDEX, LABELS, UPRIGHT
 from training.pieces import Piece, read_piece
-from training.synth import day, day_run
+from training.synth import cli, day, day_run
 from training.synth.day import DayOptions, Played, day_lights, make_piece, needs_drawing, play_piece
 from training.synth.day_run import DayRun, missing_pieces, piece_path, render_day, statistics
 from training.synth.day_story import APART_M, MARKED, Episode, live_together, nearest_m, planned, route
@@ -297,3 +298,28 @@ def test_a_sheet_that_cannot_be_written_is_a_sentence_and_the_pieces_stay(
     assert render_day(run, SHORT) == 1
     assert "cannot write the contact sheet" in capsys.readouterr().err
     assert piece_path(run.out, 0).exists()
+
+
+def asked(*more: str) -> argparse.Namespace:
+    """Options of `fallwatch synth` as the command line gives them."""
+    parser = argparse.ArgumentParser()
+    cli.add_arguments(parser)
+    return parser.parse_args([*more, "--seed", "3", "--workers", "1", "--data", "/nowhere"])
+
+
+def test_short_pieces_are_asked_for_and_a_folder_of_others_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hours = ["--hours", str(6 / 3600), "--out", str(tmp_path)]
+    assert cli.run(asked(*hours, "--piece", "6")) == 0
+    assert len(read_piece(piece_path(tmp_path, 0))) == 60
+    assert cli.run(asked(*hours)) == 2
+    assert "another --seed or --piece" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("piece", ["4", "-60", "nan", "3600"])
+def test_a_piece_too_short_or_too_long_is_one_sentence(
+    piece: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run(asked("--hours", "1", "--out", str(tmp_path), "--piece", piece)) == 2
+    assert "is outside 5 to 1800 s" in capsys.readouterr().err

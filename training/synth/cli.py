@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from training.pieces import Facts, read_facts
 from training.synth.clip import clip_path, load_clip, save_clip
-from training.synth.day import DayOptions
+from training.synth.day import LONGEST_PIECE_S, PIECE_S, SHORTEST_PIECE_S, DayOptions
 from training.synth.day_run import DayRun, render_day
 from training.synth.film import Options, make_clip
 from training.synth.sheet import sheet_fault, statistics, write_sheet
@@ -35,8 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EXAMPLE
     wanted = parser.add_mutually_exclusive_group(required=True)
     wanted.add_argument("--clips", type=int, help="how many clips the folder shall hold")
-    wanted.add_argument("--hours", type=float, help="instead: hours of everyday life without a fall, in pieces "
-                        "of 5 min, for counting false alarms and for mining")  # fmt: skip
+    wanted.add_argument("--hours", type=float, help="instead: hours of everyday life without a fall, in pieces, "
+                        "for counting false alarms and for mining")  # fmt: skip
     parser.add_argument("--seed", type=int, required=True, help="clip i depends on this number and i only")
     parser.add_argument(
         "--out", type=Path, required=True, help="folder for the clips; whole clips already there are kept"
@@ -44,6 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workers", type=int, default=2, help="processes that render (default 2)")
     parser.add_argument("--steps", type=int, default=CLIP_STEPS,
                         help=f"length of a clip in steps of 0.1 s (default {CLIP_STEPS})")  # fmt: skip
+    parser.add_argument("--piece", type=float, default=PIECE_S, metavar="S", help="length of a piece of --hours in s, "
+                        f"each in a room of its own (default {PIECE_S:g}): short pieces for mining")  # fmt: skip
     parser.add_argument("--data", type=Path, default=DEFAULT_DATA, help="folder with rooms/, textures/ "
                         "and bodies/ (CC0); procedural textures and capsule people where one is absent")  # fmt: skip
     parser.add_argument("--sheet", type=Path, help=f"PNG with the first {SHEET_CLIPS} clips, labels drawn")
@@ -53,6 +55,8 @@ def _wrong_use(args: argparse.Namespace) -> str | None:
     """What is wrong with the options, in one sentence, or None."""
     if args.clips < 1 or args.workers < 1 or args.seed < 0:
         return "--clips and --workers must be at least 1, --seed at least 0"
+    if args.piece != PIECE_S:
+        return "--piece is for --hours only"
     if not 20 <= args.steps <= 200:
         return f"--steps {args.steps} is outside 20..200 (2 to 20 s)"
     if args.out.exists() and not args.out.is_dir():
@@ -110,11 +114,13 @@ def _run_hours(args: argparse.Namespace) -> int:
     wrong = sheet_fault(args.sheet) if args.sheet else None
     if args.workers < 1 or args.seed < 0 or args.steps != CLIP_STEPS:
         wrong = "--workers must be at least 1, --seed at least 0, and --steps is for --clips only"
+    if not SHORTEST_PIECE_S <= args.piece <= LONGEST_PIECE_S:
+        wrong = f"--piece {args.piece:g} is outside {SHORTEST_PIECE_S:g} to {LONGEST_PIECE_S:g} s"
     if wrong:
         print(f"fallwatch synth: {wrong}", file=sys.stderr)
         return 2
     day = DayRun(args.hours, args.seed, args.out, args.workers, args.sheet)
-    return render_day(day, DayOptions(data=_material(args.data)))
+    return render_day(day, DayOptions(args.piece, _material(args.data)))
 
 
 def run(args: argparse.Namespace) -> int:

@@ -40,6 +40,8 @@ from training.synth.stage import PREFIXES, Stage
 FORMAT: Final = 1
 PIECE_S: Final = 300.0
 """Length of a piece: long enough for an alarm to be confirmed and to ring again, short enough to be drawn anew."""
+SHORTEST_PIECE_S, LONGEST_PIECE_S = 5.0, 1800.0
+"""Below, nobody gets anywhere; above, a scene of which one step fails its checks is too long to draw again."""
 SCALE: Final = 0.75
 """Width and height against those of a clip: 192 pixels are still half as many again as the raster has."""
 TRIES: Final = 40

@@ -74,7 +74,9 @@ def missing_pieces(run: DayRun, options: DayOptions) -> list[int]:
         if piece is None:
             missing.append(index)
         elif (piece.meta.get("seed"), piece.meta.get("format"), len(piece)) != (run.seed, FORMAT, options.steps):
-            raise ValueError(f"{path} was made with another --seed or an older release; use another --out folder")
+            raise ValueError(
+                f"{path} was made with another --seed or --piece, or by an older release; use another --out folder"
+            )
     return missing
 
 
