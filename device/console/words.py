@@ -22,25 +22,33 @@ KIND_WORDS = {
 
 STAGE_WORDS = {
     ("fall", "suspected"): "A fall is suspected",
-    ("fall", "confirmed"): "Fall confirmed: still down, the alert rings",
+    ("fall", "confirmed"): "Fall confirmed: still down",
     ("fall", "dismissed"): "Dismissed: nobody stayed down after it",
     ("floor", "noticed"): "Somebody is on the floor",
     ("floor", "dismissed"): "Dismissed: not on the floor any more",
-    ("floor", "confirmed"): "On the floor, no fall was seen: the alert rings",
-    ("long_lie", "confirmed"): "Long lie: rings, most urgent",
+    ("floor", "confirmed"): "On the floor, no fall was seen",
+    ("long_lie", "confirmed"): "Long lie",
     ("inactivity", "noticed"): "Somebody is there and has not moved",
-    ("inactivity", "confirmed"): "Still no movement: the alert rings",
+    ("inactivity", "confirmed"): "Still no movement",
     ("inactivity", "ended"): "Movement again",
 }
-"""Incident kind and stage -> one line of the story; ANY_KIND below serves all kinds."""
+"""Incident kind and stage -> one line of the story; ANY_KIND below serves all kinds. Facts alone: whether it rang, staff in
+the room may have had a say in."""
 
 ANY_KIND = {
-    "still_down": "Still down: rings again, more urgent",
-    "very_long": "Down for a very long time: rings again, most urgent",
+    "still_down": "Still down",
+    "very_long": "Down for a very long time",
     "recovered": "Got up",
     "latched": "Fault",
     "cleared": "Fault cleared",
 }
+
+RINGING_WORDS = {
+    "confirmed": "the alert rings",
+    "still_down": "rings again, more urgent",
+    "very_long": "rings again, most urgent",
+}
+"""Stage -> what is added to it while the alert rings."""
 
 ACTION_WORDS = {
     "received": "received it",
@@ -86,9 +94,12 @@ def stage_words(incident: dict[str, Any]) -> str:
 
 
 def says(row: sqlite3.Row) -> str:
-    """The newest transition of an event in words, and not that it rings while staff in the room keep it from that."""
+    """The newest transition of an event in words, and whether it rings for it: not while staff keep it from that."""
     words = stage_words(json.loads(row["incident"]))
-    return f"{words.partition(':')[0]}: {HUSHED_WORDS}" if row["hushed"] and not row["wall_end"] else words
+    if row["hushed"] and not row["wall_end"]:
+        return f"{words}, {HUSHED_WORDS}"
+    rings = RINGING_WORDS.get(row["stage"]) if urgency(row) == "rings" else None
+    return f"{words}, {rings}" if rings else words
 
 
 def state_words(row: sqlite3.Row) -> str:
