@@ -32,8 +32,8 @@ STAGE_WORDS = {
     ("inactivity", "confirmed"): "Still no movement",
     ("inactivity", "ended"): "Movement again",
 }
-"""Incident kind and stage -> one line of the story; ANY_KIND below serves all kinds. Facts alone: whether it rang, staff in
-the room may have had a say in."""
+"""Incident kind and stage -> one line of the story; ANY_KIND below serves all kinds. Facts alone: whether it rang for
+them, staff in the room may have had a say in."""
 
 ANY_KIND = {
     "still_down": "Still down",
