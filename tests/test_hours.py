@@ -56,11 +56,20 @@ def test_a_false_alarm_an_hour_is_counted_with_its_truth(tmp_path: Path) -> None
     assert days.events("confirmed").false_alarms == 2
     assert days.events("confirmed").false_per_hour == pytest.approx(60.0)
     assert {alarm.truth for alarm in days.alarms("confirmed")} == {LYING}
-    assert "2 while lying" in days_text(days, "confirmed")
+    assert "(2 as fall, 2 while lying)" in days_text(days, "confirmed")
     assert day_quiet(days).met is False
     assert len(day_moments(days, "confirmed")) == 2
     suspected, confirmed = day_results(days, "int8")
     assert (suspected.false_alarms, confirmed.false_alarms, confirmed.hours) == (2, 2, 0.03)
+
+
+def test_an_alarm_says_whether_a_fall_was_said_to_be_seen(tmp_path: Path) -> None:
+    day(tmp_path, 600)
+    days = score_days(tmp_path, sees(slice(0, 0), slice(100, 400)))  # on the floor for half a minute, and no fall
+    assert [(alarm.kind, alarm.start) for alarm in days.alarms("confirmed")] == [
+        ("floor", pytest.approx(10.0, abs=1.0))
+    ]
+    assert "(1 as floor, 1 while lying)" in days_text(days, "confirmed")
 
 
 def test_what_happens_on_purpose_is_counted_apart_and_so_are_its_hours(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from device.labels import FALLING, INDEX, LABELS
 from device.records import Incident
 from training.footage import STEP_S
 from training.judged import Model, unseen
-from training.metrics import Events
+from training.metrics import Confirmed, Events
 from training.pieces import Piece, film_of, pieces_in, read_piece
 from training.unit_policy import Answers, down_transitions, reached, records, transitions, view_of
 
@@ -29,13 +29,17 @@ UNKNOWN = "unknown"
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
-    """One incident that came to a stage where nobody fell. start, t: seconds into the piece. truth: the label at t."""
+    """One incident that came to a stage where nobody fell. start, t: seconds into the piece. truth: the label at t.
+
+    kind: fall, or floor: somebody is said to be on the floor without a fall having been seen. Both ring.
+    """
 
     piece: Path
     start: float
     t: float
     truth: str
     on_purpose: bool
+    kind: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +63,11 @@ class Hour:
 
     def alarms(self, stage: str) -> list[Alarm]:
         """Falls and floor incidents that reached a stage."""
-        when = [(one.start, one.confirmed) for one in reached(self.said, stage)]
-        return [Alarm(self.path, start, t, self._truth(t), self._apart(start, t)) for start, t in when]
+        return [self._alarm(one) for one in reached(self.said, stage)]
+
+    def _alarm(self, one: Confirmed) -> Alarm:
+        start, t = one.start, one.confirmed
+        return Alarm(self.path, start, t, self._truth(t), self._apart(start, t), one.kind)
 
     def _apart(self, start: float, t: float) -> bool:
         return any(start <= end and t >= begin for begin, end in self.on_purpose)
@@ -144,10 +151,12 @@ def spans_on_purpose(piece: Piece) -> tuple[tuple[float, float], ...]:
 
 
 def days_text(days: Days, stage: str) -> str:
-    """One line a stage: how often, what the truth was, and what was counted apart."""
+    """One line a stage: how often, as what, what the truth was, and what was counted apart."""
     alarms, found = days.alarms(stage), days.events(stage)
-    truths = Counter(alarm.truth for alarm in alarms if not alarm.on_purpose)
-    words = ", ".join(f"{count} while {truth}" for truth, count in truths.most_common())
+    wrong = [alarm for alarm in alarms if not alarm.on_purpose]
+    kinds, truths = Counter(alarm.kind for alarm in wrong), Counter(alarm.truth for alarm in wrong)
+    said = [f"{count} as {kind}" for kind, count in kinds.most_common()]
+    words = ", ".join([*said, *(f"{count} while {truth}" for truth, count in truths.most_common())])
     return (
         f"{'simulated days':26} {stage:10} {found.false_alarms} false in {found.hours:.2f} h: "
         f"{found.false_per_hour:.2f}/h (< {found.false_per_hour_bound:.2f}/h at 95 %)"

@@ -102,10 +102,14 @@ class FallTime:
 
 @dataclass(frozen=True, slots=True)
 class Confirmed:
-    """An incident at one stage: when it began and when it reached the stage, seconds on the same clock."""
+    """An incident at one stage: when it began and when it reached the stage, seconds on the same clock.
+
+    kind: fall, or floor where no fall was seen.
+    """
 
     start: float
     confirmed: float
+    kind: str = "fall"
 
 
 @dataclass(frozen=True, slots=True)

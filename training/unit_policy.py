@@ -106,7 +106,7 @@ def reached(said: Sequence[Incident], stage: str) -> list[Confirmed]:
     found: dict[str, Confirmed] = {}
     for incident in said:
         if incident.kind in KINDS and incident.stage == stage:
-            found.setdefault(incident.id, Confirmed(incident.t_start, incident.t))
+            found.setdefault(incident.id, Confirmed(incident.t_start, incident.t, incident.kind))
     return list(found.values())
 
 
