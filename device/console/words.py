@@ -44,11 +44,15 @@ ANY_KIND = {
 }
 
 RINGING_WORDS = {
-    "confirmed": "the alert rings",
-    "still_down": "rings again, more urgent",
-    "very_long": "rings again, most urgent",
+    ("fall", "confirmed"): "the alert rings",
+    ("floor", "confirmed"): "the alert rings",
+    ("long_lie", "confirmed"): "rings, most urgent",
+    ("inactivity", "confirmed"): "the alert rings",
 }
-"""Stage -> what is added to it while the alert rings."""
+"""Incident kind and stage -> what is added while the alert rings. A test does not ring."""
+
+RINGING_AGAIN = {"still_down": "rings again, more urgent", "very_long": "rings again, most urgent"}
+"""The same by stage, of every kind."""
 
 ACTION_WORDS = {
     "received": "received it",
@@ -98,8 +102,8 @@ def says(row: sqlite3.Row) -> str:
     words = stage_words(json.loads(row["incident"]))
     if row["hushed"] and not row["wall_end"]:
         return f"{words}, {HUSHED_WORDS}"
-    rings = RINGING_WORDS.get(row["stage"]) if urgency(row) == "rings" else None
-    return f"{words}, {rings}" if rings else words
+    rings = RINGING_WORDS.get((row["kind"], row["stage"])) or RINGING_AGAIN.get(row["stage"])
+    return f"{words}, {rings}" if rings and urgency(row) == "rings" else words
 
 
 def state_words(row: sqlite3.Row) -> str:
