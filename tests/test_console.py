@@ -16,7 +16,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import numpy as np
@@ -212,6 +212,23 @@ def test_an_alert_that_staff_in_the_room_keep_from_ringing_is_not_said_to_ring(
     (event,) = client.get("/api/events").json()["events"]
     assert (event["urgency"], event["stands"]) == ("rings", "Open, nobody has claimed it")
     assert event["says"] == "Fall confirmed: still down, the alert rings"
+
+
+@pytest.mark.parametrize(
+    ("kind", "stage", "said"),
+    [
+        ("floor", "confirmed", "On the floor, no fall was seen, the alert rings"),
+        ("long_lie", "confirmed", "Long lie, rings, most urgent"),
+        ("fall", "still_down", "Still down, rings again, more urgent"),
+        ("fall", "suspected", "A fall is suspected"),
+        ("test", "confirmed", "Confirmed"),
+    ],
+)
+def test_what_rings_is_said_to_ring_until_somebody_goes_and_a_test_never_is(kind: str, stage: str, said: str) -> None:
+    incident = json.dumps({"kind": kind, "stage": stage})
+    row = {"incident": incident, "kind": kind, "stage": stage, "state": "open", "hushed": 0, "wall_end": None}
+    assert words.says(cast(sqlite3.Row, row)) == said
+    assert "rings" not in words.says(cast(sqlite3.Row, {**row, "state": "claimed"}))
 
 
 def test_list_is_paged_by_time(client: TestClient, house: House) -> None:
